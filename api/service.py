@@ -1,0 +1,129 @@
+"""What the request types do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from api.create import spec_of
+from api.errors import RefusedError, UnknownTaskError, shortened
+from api.views import positions_view, task_view
+from cdc_core.clock import Clock
+from cdc_core.coordination.tasks import Changed, Created, Snapshot, TaskStore
+from cdc_core.errors import StateUnavailable
+from cdc_core.model.task import Beginning, Desired, Task, TaskSpec, TaskState
+from cdc_core.settings import Settings
+from cdc_core.transform.filter import conflicts, exclusions
+
+_ATTEMPTS = 20
+"""Each failed one means that another create or delete went through."""
+
+
+class Source(Protocol):
+    """The source as `create` needs it."""
+
+    def beginning(self) -> Beginning:
+        """Where a task that is made now begins; may block some seconds. :raises SourceUnavailable:"""
+        ...
+
+
+class TicketOffice(Protocol):
+    """Where the workers are invited."""
+
+    def enqueue(self, task_id: str) -> None:
+        """Invite a worker to the task's catalog; raises nothing."""
+        ...
+
+
+class Service:
+    """The tasks, for one client's request at a time. Thread-safe; raises `CdcError`s."""
+
+    def __init__(
+        self, settings: Settings, store: TaskStore, source: Source, tickets: TicketOffice, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._source = source
+        self._tickets = tickets
+        self._clock = clock
+
+    def create(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Validate, look for conflicts, fix the beginning, store, invite a worker; an existing id is answered."""
+        spec = spec_of(data, self._settings)
+        beginning: Beginning | None = None
+        for _ in range(_ATTEMPTS):
+            snapshot = self._store.snapshot()
+            if any(task.id == spec.task_id for task in snapshot.tasks):
+                return {"task_id": spec.task_id}
+            fitted = self._fitted(spec, snapshot)
+            beginning = beginning or self._source.beginning()
+            task = Task(fitted, beginning, Desired.RUNNING, TaskState.INITIAL, "", self._clock.now())
+            created = self._store.create(task, snapshot.revision, self._settings.max_tasks)
+            if created is Created.CREATED:
+                self._tickets.enqueue(spec.task_id)
+                return {"task_id": spec.task_id}
+            if created is Created.DELETING:
+                raise RefusedError(f"the task {spec.task_id} is still being deleted, try again")
+            if created is Created.LIMIT:
+                raise self._limit()
+        raise StateUnavailable("tasks are made and deleted faster than this one could be; try again")
+
+    def delete(self, task_id: str, *, ignore_not_found: bool) -> dict[str, Any]:
+        if self._store.set_desired(task_id, Desired.DELETED) is Changed.UNKNOWN and not ignore_not_found:
+            raise UnknownTaskError(task_id)
+        return {}
+
+    def pause(self, task_id: str) -> dict[str, Any]:
+        self._change(task_id, Desired.PAUSED, "the task has paused")
+        return {}
+
+    def resume(self, task_id: str) -> dict[str, Any]:
+        self._change(task_id, Desired.RUNNING, "the task has running")
+        self._tickets.enqueue(task_id)
+        return {}
+
+    def get(self, task_id: str) -> dict[str, Any]:
+        if not task_id:
+            raise RefusedError("task_id is empty")
+        task = self._store.get(task_id)
+        if task is None or task.desired is Desired.DELETED:
+            raise RefusedError(f"not found: [{shortened(task_id)}]")
+        (view,) = self._views([task])
+        return {"task": view, "Task": view}
+
+    def tasks(self) -> dict[str, Any]:
+        return {"tasks": self._views(self._store.snapshot().tasks)}
+
+    def position(self, task_id: str) -> dict[str, Any]:
+        """Of one task, or of all."""
+        if task_id and not self._known(task_id):
+            raise UnknownTaskError(task_id)
+        ids = [task_id] if task_id else [task.id for task in self._store.snapshot().tasks]
+        return positions_view(point for id_ in ids for point in self._store.checkpoints(id_))
+
+    def _known(self, task_id: str) -> bool:
+        task = self._store.get(task_id)
+        return task is not None and task.desired is not Desired.DELETED
+
+    def _fitted(self, spec: TaskSpec, snapshot: Snapshot) -> TaskSpec:
+        """Beside the other tasks of its target. :raises RefusedError:"""
+        if len(snapshot.tasks) >= self._settings.max_tasks:
+            raise self._limit()
+        others = [task.spec for task in snapshot.tasks if task.spec.target.identity == spec.target.identity]
+        if found := conflicts(spec, others):
+            raise RefusedError.of(map(str, found))
+        return spec.excluding(exclusions(spec, others))
+
+    def _limit(self) -> RefusedError:
+        return RefusedError(f"the number of tasks is at its limit of {self._settings.max_tasks}")
+
+    def _change(self, task_id: str, desired: Desired, already: str) -> None:
+        changed = self._store.set_desired(task_id, desired)
+        if changed is Changed.UNKNOWN:
+            raise UnknownTaskError(task_id)
+        if changed is Changed.ALREADY:
+            raise RefusedError(f"{already}, task_id: {task_id}")
+
+    def _views(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+        troubles = self._store.troubles([task.id for task in tasks])
+        return [task_view(task, troubles[task.id]) for task in tasks]

@@ -1,0 +1,87 @@
+"""What a client sees of a task: never a user name, a password, a token. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from cdc_core.coordination.tasks import Checkpoint
+from cdc_core.model.catalog import DEFAULT_DATABASE
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
+from cdc_core.model.position import Position
+from cdc_core.model.task import CollectionSelector, Task
+from cdc_core.names import OP_COLLECTION_ID
+
+
+def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
+    """`troubles`: by channel, why it has stopped; told as the reason when the task itself has none."""
+    spec = task.spec
+    selections = {database: [_selector(entry) for entry in entries] for database, entries in spec.selectors.items()}
+    view: dict[str, Any] = {
+        "task_id": task.id,
+        "milvus_connect_param": _milvus(spec.target if isinstance(spec.target, MilvusConnect) else MilvusConnect()),
+        "kafka_connect_param": _kafka(spec.target if isinstance(spec.target, KafkaConnect) else KafkaConnect("", "")),
+        "collection_infos": [] if spec.by_database else selections.get(DEFAULT_DATABASE, []),
+        "db_collections": selections if spec.by_database else {},
+        "state": task.state.value,
+    }
+    if reason := task.reason or _reason(troubles):
+        view["reason"] = reason
+    return view
+
+
+def positions_view(checkpoints: Iterable[Checkpoint]) -> dict[str, list[dict[str, Any]]]:
+    """`time` and `tt` are the checkpoint's own, to the last bit: what is at or below is done."""
+    view: dict[str, list[dict[str, Any]]] = {"positions": [], "op_positions": [], "target_positions": []}
+    for point in checkpoints:
+        kind = "op_positions" if point.collection_id == OP_COLLECTION_ID else "positions"
+        view[kind].append(_position(point.collection_id, point.channel, point.position))
+        if at := point.target_position:
+            view["target_positions"].append(_position(point.collection_id, at.channel, at))
+    return view
+
+
+def _milvus(connect: MilvusConnect) -> dict[str, Any]:
+    return {
+        "uri": connect.uri,
+        "host": connect.host,
+        "port": connect.port,
+        "enable_tls": connect.enable_tls,
+        "connect_timeout": connect.connect_timeout,
+        "channel_num": connect.channel_num,
+        "ignore_partition": connect.ignore_partition,
+        "dial_config": asdict(connect.dial_config),
+    }
+
+
+def _kafka(connect: KafkaConnect) -> dict[str, Any]:
+    sasl = {"mechanisms": connect.sasl.mechanisms, "security_protocol": connect.sasl.security_protocol}
+    return {"address": connect.address, "topic": connect.topic, "enable_sasl": connect.enable_sasl, "sasl": sasl}
+
+
+def _selector(selector: CollectionSelector) -> dict[str, Any]:
+    view: dict[str, Any] = {"name": selector.name}
+    if selector.positions:
+        view["positions"] = {channel: position.to_base64() for channel, position in selector.positions.items()}
+    if selector.use_start_position:
+        view["use_start_position"] = True
+    return view
+
+
+def _position(collection_id: int, channel: str, position: Position) -> dict[str, Any]:
+    return {
+        "collection_id": collection_id,
+        "channel_name": channel,
+        "time": position.timestamp.ms,
+        "tt": int(position.timestamp),
+        "msg_id": position.to_base64(),
+    }
+
+
+def _reason(troubles: Mapping[str, str]) -> str:
+    """Each trouble once, with the channels that have it."""
+    channels: dict[str, list[str]] = {}
+    for channel, text in sorted(troubles.items()):
+        channels.setdefault(text, []).append(channel)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in channels.items())

@@ -1,0 +1,1 @@
+"""Measurements on real servers: `python -m bench [latency catchup small_writes idle] [--queue kafka]`."""

@@ -1,0 +1,1 @@
+"""Who runs what, how far it is, and what the gates allow: the state in Redis."""

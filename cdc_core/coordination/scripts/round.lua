@@ -1,0 +1,166 @@
+-- One round at the gate of a target pchannel: commits and raises, then the grant of a tick, then begins.
+--
+-- The gate's hash: `tick` the last one granted, `top` the highest timestamp of any committed message,
+-- `s:<member>` the hold of a member in step, `b:<member>` the hold of one that is behind and has a batch in flight.
+-- A channel's hash: `position`, `resolved` (the checkpoint), `inflight` (the intent, I4), `last` (the highest
+-- timestamp it ever sent), `gate` (the gate where it has a hold).
+--
+-- KEYS: 1 gate, 2 source clock, 3 wake (pub/sub), then the channel hashes of the members
+-- ARGV: 1 owner, 2 least advance of a tick in ms ('' grants none), 3 '1' when keep-alive is on, then six per operation:
+--       word, number of the member's key (4...), epoch, member, a, b
+--   commit  a = position, b = resolved   the target acknowledged the batch in flight
+--   raise   a = position, b = resolved   nothing came up to `resolved`; takes part in step if it can (join)
+--   begin   a = intent as JSON {to: resolved at its end, ...}, b = "<largest row timestamp> <number of timestamps>"   before anything is sent (I1, I4)
+--   leave   clean stop: no hold any more; refused with a batch in flight
+--   abandon a = reason   the batch can never succeed; it is noted as unsettled, unless there is no reason
+-- Answers {tick to send or '', last tick granted, answer, answer, ...}: STEP, BEHIND (of commit, raise), `BASE <ts>` (of begin behind),
+--   OK, LOST (not the caller's lease), BUSY (a batch is in flight), BACKWARD (I5), NOTHING (no such batch).
+local gate, clock, owner = KEYS[1], KEYS[2], ARGV[1]
+local state = {}
+local flat = redis.call('HGETALL', gate)
+for i = 1, #flat, 2 do state[flat[i]] = flat[i + 1] end
+
+local function put(field, value)
+  state[field] = value
+  redis.call('HSET', gate, field, value)
+end
+
+-- A new gate begins at the source's present time: the standby may have been ticked up to it before, by others.
+if not state.tick then
+  local offset = redis.call('HGET', clock, 'offset')
+  if offset then put('tick', ts_floor(ts_text(now_ms() + tonumber(offset), 0))) end
+end
+
+local function drop(field)
+  if state[field] then
+    state[field] = nil
+    redis.call('HDEL', gate, field)
+  end
+end
+
+local function least(prefixes)
+  local found = nil
+  for field, value in pairs(state) do
+    if string.find(prefixes, string.sub(field, 1, 2), 1, true) and (not found or value < found) then found = value end
+  end
+  return found
+end
+
+-- Never ahead of the source's clock as last seen, less a second: what resumes can get in step again.
+local function keepalive()
+  local offset = ARGV[3] == '1' and redis.call('HGET', clock, 'offset')
+  if not offset then return '' end
+  return ts_floor(ts_text(now_ms() + tonumber(offset) - 1000, 0))
+end
+
+local function join(channel, member, resolved)
+  local last = redis.call('HGET', channel, 'last') or ''
+  if not state['s:' .. member] then
+    local unknown = ts_parts(resolved) == 0 -- no tick of the source was seen yet: a hold that low would stop everybody
+    if unknown or resolved < (state.tick or '') or resolved < last then return 'BEHIND' end
+  end
+  put('s:' .. member, resolved)
+  redis.call('HSET', channel, 'gate', gate)
+  return 'STEP'
+end
+
+local function record(channel, position, resolved)
+  if resolved < (redis.call('HGET', channel, 'resolved') or '') then return false end
+  redis.call('HSET', channel, 'position', position, 'resolved', resolved)
+  return true
+end
+
+local operations = {}
+
+function operations.commit(channel, member, position, resolved)
+  local fields = redis.call('HMGET', channel, 'inflight', 'last', 'resolved')
+  if not fields[1] or cjson.decode(fields[1]).to ~= resolved then
+    if fields[3] < resolved then return 'NOTHING' end
+    return state['s:' .. member] and 'STEP' or 'BEHIND' -- done before: the answer was lost
+  end
+  if not record(channel, position, resolved) then return 'BACKWARD' end
+  put('top', later(state.top, fields[2]))
+  drop('b:' .. member)
+  redis.call('HDEL', channel, 'inflight', 'base', 'gate')
+  return join(channel, member, resolved) -- I2: the hold rises with the record
+end
+
+function operations.raise(channel, member, position, resolved)
+  if redis.call('HEXISTS', channel, 'inflight') == 1 then return 'BUSY' end
+  if not record(channel, position, resolved) then return 'BACKWARD' end
+  return join(channel, member, resolved)
+end
+
+function operations.leave(channel, member)
+  if redis.call('HEXISTS', channel, 'inflight') == 1 then return 'BUSY' end
+  drop('s:' .. member)
+  redis.call('HDEL', channel, 'gate')
+  return 'OK'
+end
+
+function operations.abandon(channel, member, reason)
+  local intent = redis.call('HGET', channel, 'inflight')
+  if intent and reason ~= '' then redis.call('HSET', channel, 'unsettled', intent, 'unsettled_reason', reason) end
+  drop('s:' .. member)
+  drop('b:' .. member)
+  redis.call('HDEL', channel, 'inflight', 'base', 'gate')
+  return 'OK'
+end
+
+function operations.begin(channel, member, intent, range)
+  local known = redis.call('HMGET', channel, 'inflight', 'base')
+  if known[1] then -- the answer to this very begin may have been lost
+    if known[1] ~= intent then return 'BUSY' end
+    return known[2] == '' and 'STEP' or 'BASE ' .. known[2]
+  end
+  local largest, count = string.sub(range, 1, 22), tonumber(string.sub(range, 24))
+  local last = redis.call('HGET', channel, 'last') or ''
+  if state['s:' .. member] then
+    redis.call('HSET', channel, 'inflight', intent, 'base', '', 'last', later(last, largest), 'gate', gate)
+    return 'STEP'
+  end
+  -- Behind: a grid cell of its own, just above all that may have been seen (I6): (line, line + 50 ms]
+  local above = later(later(state.tick, last), least('s:') or keepalive())
+  if above == '' then above = largest end -- a new gate: the rows' own time, not 1970 (a time to live counts from it)
+  local line = ts_ceil(above)
+  local base = ts_plus(line, 1)
+  put('b:' .. member, line) -- I1
+  redis.call('HSET', channel, 'inflight', intent, 'base', base, 'last', ts_plus(line, count), 'gate', gate)
+  return 'BASE ' .. base
+end
+
+local function grant()
+  local bound = least('s:b:')
+  local tick
+  if bound then
+    tick = ts_floor(bound) -- I3
+  else
+    tick = keepalive()
+    if state.top then tick = later(tick, ts_ceil(state.top)) end
+  end
+  local before = state.tick or ''
+  if tick <= before then return '' end
+  if before ~= '' and ts_parts(tick) - ts_parts(before) < tonumber(ARGV[2]) then return '' end
+  put('tick', tick)
+  return tick
+end
+
+local answer = {'', ''}
+local granted = false
+for i = 4, #ARGV, 6 do
+  local word, channel = ARGV[i], KEYS[tonumber(ARGV[i + 1])]
+  if word == 'begin' and not granted then
+    granted = true
+    if ARGV[2] ~= '' then answer[1] = grant() end
+  end
+  if mine(channel, owner, ARGV[i + 2]) then
+    answer[#answer + 1] = operations[word](channel, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  else
+    answer[#answer + 1] = 'LOST'
+  end
+end
+if not granted and ARGV[2] ~= '' then answer[1] = grant() end
+answer[2] = state.tick or ''
+-- Rows wait for others that may be able to raise their holds.
+if #ARGV > 3 and (state.top or '') > (state.tick or '') then redis.call('PUBLISH', KEYS[3], 'gate ' .. gate) end
+return answer

@@ -1,0 +1,82 @@
+"""All errors of the engine.
+
+CdcError
+├── Retryable                 it will pass: back off and do it again, forever
+│   ├── SourceUnavailable     the source's queue or etcd does not answer
+│   ├── TargetUnavailable     the target does not answer, restarts, or is not ready
+│   └── StateUnavailable      Redis does not answer
+├── Fatal                     it will not pass by itself
+│   ├── CollectionStopped     one collection cannot go on; the others do
+│   │   ├── PositionTrimmed   the queue no longer has the position: messages are gone
+│   │   ├── Undecodable       a message that is not what its type says
+│   │   └── SchemaMismatch    source and target collection differ
+│   ├── Refused               the target will never take this call as it is
+│   └── TaskStopped           the whole task cannot go on (target is no standby, credentials refused)
+├── LeaseLost                 somebody else may own the channel now: stop, write nothing more
+└── Stopping                  a stop was asked for: leave cleanly
+
+A message says what happened and what to do about it; it ends up in a task's `reason`.
+"""
+
+
+class CdcError(Exception):
+    """Something this system knows how to talk about."""
+
+
+class Retryable(CdcError):
+    """It will pass: back off and do it again."""
+
+
+class SourceUnavailable(Retryable):
+    """The source's queue or etcd does not answer."""
+
+
+class TargetUnavailable(Retryable):
+    """The target does not answer, restarts, or is not ready yet.
+
+    `unclear`: the call may live on inside the target and be written later, even after it was repeated.
+    """
+
+    def __init__(self, text: str, *, unclear: bool = False) -> None:
+        super().__init__(text)
+        self.unclear = unclear
+
+
+class StateUnavailable(Retryable):
+    """Redis does not answer."""
+
+
+class Fatal(CdcError):
+    """It will not pass by itself."""
+
+
+class CollectionStopped(Fatal):
+    """One collection cannot go on; the others do."""
+
+
+class PositionTrimmed(CollectionStopped):
+    """The queue no longer holds the position to read from: messages are gone."""
+
+
+class Undecodable(CollectionStopped):
+    """A message is not what its type says."""
+
+
+class SchemaMismatch(CollectionStopped):
+    """The collection exists on the target and differs from the source's."""
+
+
+class Refused(Fatal):
+    """The target will never take this call as it is; the text is the target's."""
+
+
+class TaskStopped(Fatal):
+    """The whole task cannot go on."""
+
+
+class LeaseLost(CdcError):
+    """Somebody else may own the channel now: stop, write nothing more."""
+
+
+class Stopping(CdcError):
+    """A stop was asked for (pause, delete, shutdown, rebalance): leave cleanly."""

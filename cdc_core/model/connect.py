@@ -1,0 +1,150 @@
+"""How a target is reached: the connection parameters of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+_DEFAULT_PORTS = {"http": 19530, "tcp": 19530, "https": 443}
+_EXPECTED = "expected http://host:port, https://host:port or host:port"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server listens, in one spelling: lower case, with its port."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, uri: str) -> Endpoint:
+        """From `http://host:port`, `https://host`, `host:port`; without a port 443 for https, else 19530.
+
+        :raises ValueError: it is no such address; the message does not repeat it, credentials may be in it.
+        """
+        scheme, separator, rest = uri.strip().partition("://")
+        if not separator:
+            scheme, rest = "http", uri.strip()
+        scheme = scheme.lower()
+        if scheme not in _DEFAULT_PORTS:
+            raise ValueError(f"an unknown scheme; {_EXPECTED}")
+        if "@" in rest:
+            raise ValueError("credentials do not belong into a uri; use username and password, or token")
+        try:
+            parts = urlsplit(f"//{rest}")
+            host, port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise ValueError(f"no address ({error}); {_EXPECTED}") from None
+        if not host or parts.path.strip("/") or parts.query or parts.fragment or port == 0 or _has_blank(host):
+            raise ValueError(f"no address; {_EXPECTED}")
+        return cls(host, _DEFAULT_PORTS[scheme] if port is None else port, scheme == "https")
+
+    @property
+    def address(self) -> str:
+        """`host:port`, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DialConfig:
+    """TLS files on the host that dials: one-way with `server_pem_path`, two-way with ca, client pem and client key."""
+
+    server_name: str = ""
+    server_pem_path: str = ""
+    ca_pem_path: str = ""
+    client_pem_path: str = ""
+    client_key_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusConnect:
+    """A Milvus as target; `uri`, or `host` and `port`, as the user gave them."""
+
+    uri: str = ""
+    host: str = ""
+    port: int = 0
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    enable_tls: bool = False
+    dial_config: DialConfig = DialConfig()
+    connect_timeout: int = 0
+    """Seconds; 0 takes the default."""
+    channel_num: int = 0
+    """DML channels of the target; 0 takes the default."""
+    ignore_partition: bool = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """:raises ValueError: neither `uri` nor `host` and `port` is an address."""
+        if self.uri:
+            return Endpoint.parse(self.uri)
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        return Endpoint.parse(f"{host}:{self.port}")
+
+    @property
+    def address(self) -> str:
+        """`host:port`, normalized."""
+        return self.endpoint.address
+
+    @property
+    def identity(self) -> str:
+        """What makes two tasks' targets the same one."""
+        return self.address
+
+    @property
+    def tls(self) -> bool:
+        """Files to dial with mean TLS, too: nothing travels in the clear by an oversight."""
+        files = (self.dial_config.server_pem_path, self.dial_config.ca_pem_path, self.dial_config.client_pem_path)
+        return self.enable_tls or self.endpoint.tls or any(files)
+
+    @property
+    def auth_token(self) -> str:
+        """`token` wins, else `user:password`, else nothing."""
+        if self.token:
+            return self.token
+        return f"{self.username}:{self.password}" if self.username else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MilvusConnect:
+        return cls(**{**data, "dial_config": DialConfig(**data.get("dial_config", {}))})
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSasl:
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    mechanisms: str = ""
+    security_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnect:
+    """A Kafka topic as target."""
+
+    address: str
+    topic: str
+    enable_sasl: bool = False
+    sasl: KafkaSasl = KafkaSasl()
+
+    @property
+    def identity(self) -> str:
+        """What makes two tasks' targets the same one."""
+        return ",".join(sorted(server.strip().lower() for server in self.address.split(",") if server.strip()))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> KafkaConnect:
+        return cls(**{**data, "sasl": KafkaSasl(**data.get("sasl", {}))})
+
+
+def _has_blank(text: str) -> bool:
+    return any(character.isspace() or not character.isprintable() for character in text)

@@ -1,0 +1,106 @@
+"""The catalog of one task: what exists at the source is made on the target, in order with the data."""
+
+from __future__ import annotations
+
+import structlog
+
+from cdc_core import backoff
+from cdc_core.coordination.client import answering
+from cdc_core.errors import Retryable, Stopping
+from cdc_core.model.channel import op_channel
+from cdc_core.model.position import Position
+from cdc_core.pipeline.collections import Collections
+from cdc_core.pipeline.drops import Drops, give_up_slip
+from cdc_core.pipeline.operation_feed import OperationFeed
+from cdc_core.pipeline.operations import Operations
+from cdc_core.pipeline.task_context import TaskContext
+from cdc_core.pipeline.waiter import Waiter
+from cdc_core.source.base import LiveCatalog, Queue
+
+LOOK_SECONDS = 5.0
+"""Everything wakes the loop; this is for what was missed."""
+PENDING_SECONDS = 0.1
+"""An operation waits for rows to come so far, which wakes nobody."""
+
+log = structlog.get_logger(__name__)
+
+
+class CatalogLoop:
+    """Runs in one thread until it is told to stop."""
+
+    def __init__(
+        self, context: TaskContext, source: LiveCatalog, queue: Queue, prefix: str, start: Position, waiter: Waiter
+    ) -> None:
+        self._context = context
+        self._source = source
+        self._queue = queue
+        self._op_channel = op_channel(prefix)
+        self._start = start
+        self._waiter = waiter
+        self._explained = ""
+
+    def run(self) -> None:
+        """:raises LeaseLost: nothing more may be done. :raises TaskStopped: the target is none."""
+        context = self._context
+        context.lease.on_order(self._waiter.wake)
+        with answering():
+            give_up_slip(context)
+        if context.lease.settle_only:
+            return
+        unsubscribe = self._source.subscribe(self._waiter.wake)
+        feed = OperationFeed(self._queue, self._op_channel, self._start, self._waiter.wake)
+        try:
+            self._follow(feed)
+        except Stopping:
+            return
+        finally:
+            feed.close()
+            unsubscribe()
+
+    def _follow(self, feed: OperationFeed) -> None:
+        collections, operations, attempt = None, None, 0
+        while True:
+            self._context.lease.check()
+            try:
+                with answering():
+                    if collections is None or operations is None:
+                        self._source.refresh()
+                        collections = Collections(self._context)
+                        operations = Operations(self._context, collections, feed, self._source.refresh)
+                    again = self._sweep(collections, operations)
+                    self._explain(self._troubles(collections, operations, feed))
+                attempt = 0
+            except Retryable as error:
+                attempt += 1
+                log.warning("catalog_waits", task=self._context.id, error=str(error), attempt=attempt)
+                self._try_to_explain(str(error))
+                self._waiter.wait(backoff.delay(attempt))
+                continue
+            if not again:
+                self._waiter.wait(PENDING_SECONDS if operations.waiting else LOOK_SECONDS)
+
+    def _sweep(self, collections: Collections, operations: Operations) -> bool:
+        """True when it should look again at once."""
+        wanted = collections.wanted()
+        catalog = self._source.refresh() if wanted else self._source.current()
+        collections.sweep(catalog)
+        collections.answer_wanted(wanted, catalog)
+        dropped = Drops(self._context, collections).sweep()
+        operations.sweep()
+        return dropped
+
+    def _troubles(self, collections: Collections, operations: Operations, feed: OperationFeed) -> str:
+        found = [*collections.refused.values(), *operations.failed.values(), *feed.undecodable, feed.trouble]
+        return "; ".join(text for text in found if text)
+
+    def _explain(self, reason: str) -> None:
+        if reason != self._explained:
+            self._context.channels.explain(self._context.lease.key, reason)
+            self._explained = reason
+
+    def _try_to_explain(self, reason: str) -> None:
+        try:
+            with answering():
+                self._explain(reason)
+        except Retryable:
+            pass  # Redis itself is the trouble

@@ -1,0 +1,122 @@
+"""Calls to the target, repeated until their outcome is clear."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+
+import structlog
+
+from cdc_core import backoff
+from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
+from cdc_core.model.timestamp import ZERO, Tso
+from cdc_core.pipeline.member import Flight
+from cdc_core.sink.base import Sink
+
+CALL_SECONDS = 10.0
+CALL_BYTES = 16 << 20
+"""16 MB take the target 0.4 s; it refuses 64 MiB."""
+UNCLEAR_SECONDS = 10.0
+"""How long a call whose outcome is unclear may live on inside the target."""
+LEAST_SECONDS = 1.0
+"""With less left of a lease no call is begun."""
+
+log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """Sends the flights of one gate; `on_recovery` is called at the first success after a failure, and when a tick
+    did not arrive: then all of the target's channels need one."""
+
+    def __init__(self, sink: Sink, on_recovery: Callable[[], None], unclear_seconds: float = UNCLEAR_SECONDS) -> None:
+        self.trouble: str | None = None
+        self._sink = sink
+        self._on_recovery = on_recovery
+        self._unclear_seconds = unclear_seconds
+        self._pause = threading.Event()
+
+    def deliver(self, pchannel: str, flights: Sequence[Flight], tick: Tso | None) -> Collection[Flight]:
+        """Send all flights and then the tick, with the same bytes as often as it takes (I4); a tick alone only once.
+
+        Answers those that are on the target. One whose lease ends, or that is told to stop while the target does not
+        answer, is left out; one that the target refuses for good gets `abandoned`.
+        """
+        attempt = 0
+        while True:
+            flights = [flight for flight in flights if _may_be_sent(flight, attempt)]
+            if not flights and (tick is None or attempt):
+                if tick is not None:
+                    self._on_recovery()
+                return ()
+            try:
+                self._send(pchannel, flights, tick)
+            except TargetUnavailable as error:
+                attempt += 1
+                self.trouble = str(error)
+                if error.unclear:
+                    self._hold_back(flights)
+                log.warning("target_unavailable", pchannel=pchannel, error=str(error), attempt=attempt)
+                self._pause.wait(backoff.delay(attempt, most=2.0))
+            except (Refused, TaskStopped) as error:
+                if len(flights) <= 1:
+                    return self._give_up(flights, error)
+                return [f for each in flights for f in self.deliver(pchannel, [each], None)]
+            else:
+                self._succeeded(attempt)
+                return flights
+
+    def _send(self, pchannel: str, flights: Sequence[Flight], tick: Tso | None) -> None:
+        """Several calls when it is much; only the last one carries the tick."""
+        begin = min((flight.outgoing.begin for flight in flights), default=tick or ZERO)
+        end = max((flight.outgoing.end for flight in flights), default=tick or ZERO)
+        *full, last = _calls([payload for flight in flights for payload in flight.outgoing.payloads])
+        for payloads in full:
+            self._sink.send(pchannel, payloads, begin=begin, end=end, tick=None, timeout=_timeout(flights))
+        self._sink.send(pchannel, last, begin=begin, end=end, tick=tick, timeout=_timeout(flights))
+
+    def _hold_back(self, flights: Sequence[Flight]) -> None:
+        """A call that timed out is written all the same, and no tick may be before it: its rows would double."""
+        for flight in flights:
+            flight.settles_at = time.monotonic() + self._unclear_seconds
+
+    def _succeeded(self, attempt: int) -> None:
+        self.trouble = None
+        if attempt:
+            self._on_recovery()
+
+    def _give_up(self, flights: Sequence[Flight], error: Exception) -> Collection[Flight]:
+        """A refusal of one flight, or of a tick alone, which is covered by the next one."""
+        for flight in flights:
+            if isinstance(error, TaskStopped):
+                flight.member.fail(error)
+            else:
+                flight.abandoned = str(error)
+        self.trouble = str(error)
+        return ()
+
+
+def _calls(payloads: Sequence[bytes]) -> list[list[bytes]]:
+    """The payloads of each call, in order; at least one call, of at least one message if there are any."""
+    calls: list[list[bytes]] = [[]]
+    size = 0
+    for payload in payloads:
+        if calls[-1] and size + len(payload) > CALL_BYTES:
+            calls.append([])
+            size = 0
+        calls[-1].append(payload)
+        size += len(payload)
+    return calls
+
+
+def _timeout(flights: Sequence[Flight]) -> float:
+    """Never longer than any lease: what is written after its end could double a row."""
+    left = min([CALL_SECONDS, *(flight.member.lease.left for flight in flights)])
+    if left < LEAST_SECONDS:
+        raise TargetUnavailable("a lease is about to end: not begun")
+    return left
+
+
+def _may_be_sent(flight: Flight, attempt: int) -> bool:
+    lease = flight.member.lease
+    return lease.left > LEAST_SECONDS and not (lease.stopping and attempt)

@@ -1,0 +1,168 @@
+"""Operations of the op channel: in order per collection, each when the collection's rows have come so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from cdc_core.codec.operation import Operation, OperationKind
+from cdc_core.coordination.leases import ChannelKey
+from cdc_core.errors import Fatal, Retryable
+from cdc_core.model.catalog import Catalog, ObjectState
+from cdc_core.model.position import Position
+from cdc_core.model.task import ANY
+from cdc_core.model.timestamp import ZERO
+from cdc_core.pipeline.collections import Collections, Known
+from cdc_core.pipeline.operation_feed import OperationFeed
+from cdc_core.pipeline.task_context import TaskContext
+
+_OF_DATABASES = (OperationKind.CREATE_DATABASE, OperationKind.DROP_DATABASE)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Pending:
+    operation: Operation
+    done: bool = False
+
+
+class Operations:
+    """What is pending, and the position: everything up to it is done, `done` holds what is done above it."""
+
+    def __init__(
+        self, context: TaskContext, collections: Collections, feed: OperationFeed, refresh: Callable[[], Catalog]
+    ) -> None:
+        self._context = context
+        self._collections = collections
+        self._feed = feed
+        self._refresh = refresh
+        self._pending: list[_Pending] = []
+        self._done = context.channels.done_operations(context.id)
+        self.failed: dict[str, str] = {}
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._pending)
+
+    def sweep(self) -> None:
+        """Apply what is ready. :raises Retryable: call it again."""
+        for operation in self._feed.take():
+            self._pending.append(_Pending(operation, operation.message_id.hex() in self._done))
+        blocked: set[tuple[str, str]] = set()
+        for pending in self._pending:
+            if pending.done:
+                continue
+            names = _names(pending.operation)
+            if self._is_blocked(names, blocked) or not self._try(pending):
+                blocked |= names
+        self._advance()
+
+    def _try(self, pending: _Pending) -> bool:
+        """True when it is done: applied, of no concern, or refused for good (which is shown)."""
+        operation = pending.operation
+        if operation.kind in _OF_DATABASES:
+            ready = self._database_ready(operation)
+            concerned = [operation.database] if self._covers(operation.database) else []
+            applied = operation
+        else:
+            known = self._concerned(operation)
+            if known is None:
+                return False
+            ready, concerned = True, [each.plan.target_collection for each in known]
+            applied = operation.on(known[0].plan.target_database, concerned) if known else operation
+        if not ready:
+            return False
+        if concerned:
+            self._apply(applied)
+        self._finish(pending)
+        return True
+
+    def _apply(self, operation: Operation) -> None:
+        self._context.lease.check()
+        try:
+            self._context.target.catalog.apply(operation)
+            log.info("operation_applied", kind=operation.kind.name, collections=operation.collections)
+        except Retryable:
+            raise
+        except Fatal as error:
+            log.error("operation_refused", kind=operation.kind.name, error=str(error))
+            self.failed[operation.message_id.hex()] = f"{operation.kind.name} of {operation.collection}: {error}"
+
+    def _concerned(self, operation: Operation) -> list[Known] | None:
+        """The replicated collections that it names; None when one of them is still to come, or to come so far."""
+        found = []
+        for name in operation.collections:
+            if not self._context.selection.match(operation.database, name):
+                continue
+            known = self._known(operation, name)
+            if self._newer_comes(operation, name, known):
+                return None
+            if known is None:
+                continue
+            far = self._context.channels.resolved(ChannelKey(self._context.id, p.vchannel.name) for p in known.plans)
+            if None in far:
+                continue  # its drop comes next on the target, or has come before the operation
+            if any(resolved < operation.timestamp for resolved in far if resolved):
+                return None
+            found.append(known)
+        return found
+
+    def _known(self, operation: Operation, name: str) -> Known | None:
+        """Of several that had this name one after the other: the one it had then, as far as they are known."""
+        known = [
+            each
+            for each in self._collections.known.values()
+            if (each.plan.database, each.plan.collection) == (operation.database, name)
+            and each.created <= operation.timestamp
+        ]
+        return max(known, key=lambda each: each.created, default=None)
+
+    def _newer_comes(self, operation: Operation, name: str, known: Known | None) -> bool:
+        """Whether the source has one of that name that is waiting to be made on the target: it is the one meant."""
+        return any(
+            (each.database, each.name) == (operation.database, name)
+            and each.state in (ObjectState.CREATED, ObjectState.CREATING)
+            and (known.created if known else ZERO) < each.created <= operation.timestamp
+            and each.id not in self._collections.refused
+            for each in self._refresh().collections.values()
+        )
+
+    def _covers(self, database: str) -> bool:
+        return any(pattern.database in (ANY, database) for pattern in self._context.selection.patterns)
+
+    def _database_ready(self, operation: Operation) -> bool:
+        """A database can be dropped when none of its collections is left."""
+        return operation.kind is not OperationKind.DROP_DATABASE or not any(
+            known.plan.database == operation.database for known in self._collections.known.values()
+        )
+
+    def _is_blocked(self, names: set[tuple[str, str]], blocked: set[tuple[str, str]]) -> bool:
+        databases = {database for database, name in blocked if name == ANY}
+        return any(
+            (database, name) in blocked
+            or database in databases
+            or (name == ANY and any(other == database for other, _ in blocked))
+            for database, name in names
+        )
+
+    def _finish(self, pending: _Pending) -> None:
+        pending.done = True
+        self._context.channels.operation_done(self._context.id, pending.operation.message_id.hex())
+
+    def _advance(self) -> None:
+        """Raise the position past what is done without a gap."""
+        last: Operation | None = None
+        passed = []
+        while self._pending and self._pending[0].done:
+            last = self._pending.pop(0).operation
+            passed.append(last.message_id.hex())
+        if last:
+            position = Position(self._feed.channel, last.message_id, last.timestamp)
+            self._context.channels.checkpoint(self._context.lease.key, position, passed)
+
+
+def _names(operation: Operation) -> set[tuple[str, str]]:
+    return {(operation.database, name) for name in operation.collections or (ANY,)}

@@ -1,0 +1,62 @@
+"""One target in one process: its sink, its catalog and its gates."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from cdc_core.coordination.gates import Gates
+from cdc_core.pipeline.delivery import Delivery
+from cdc_core.pipeline.gate import Gate
+from cdc_core.sink.base import Sink, TargetCatalog
+
+
+class Target:
+    """Shared by all channels of all tasks with that target. Thread-safe."""
+
+    def __init__(
+        self,
+        identity: str,
+        sink: Sink,
+        catalog: TargetCatalog,
+        gates: Gates,
+        wake: Callable[[], None],
+        unclear_seconds: float,
+    ) -> None:
+        self.identity = identity
+        self.sink = sink
+        self.catalog = catalog
+        self.recovered = threading.Event()
+        """Set at the first success after a failure: every channel of the target needs a tick at once."""
+        self._store = gates
+        self._wake = wake
+        self._unclear_seconds = unclear_seconds
+        self._lock = threading.Lock()
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, pchannel: str) -> Gate:
+        """Made when first asked for."""
+        with self._lock:
+            if pchannel not in self._gates:
+                delivery = Delivery(self.sink, self.has_recovered, self._unclear_seconds)
+                self._gates[pchannel] = Gate(self.identity, pchannel, self._store, delivery)
+            return self._gates[pchannel]
+
+    @property
+    def gates(self) -> list[Gate]:
+        with self._lock:
+            return list(self._gates.values())
+
+    @property
+    def trouble(self) -> str | None:
+        return next((gate.trouble for gate in self.gates if gate.trouble), None)
+
+    def has_recovered(self) -> None:
+        self.recovered.set()
+        self._wake()
+
+    def close(self) -> None:
+        for gate in self.gates:
+            gate.close()
+        self.sink.close()
+        self.catalog.close()

@@ -1,0 +1,39 @@
+"""What the catalog of one task works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdc_core.coordination.barriers import Barriers
+from cdc_core.coordination.channels import ChannelStore
+from cdc_core.coordination.gates import Gates
+from cdc_core.coordination.objects import Objects
+from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.task import Task
+from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.target import Target
+from cdc_core.transform.filter import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """Shared by the parts of a catalog; used by its one thread."""
+
+    task: Task
+    selection: Selection
+    lease: Lease
+    target: Target
+    channels: ChannelStore
+    objects: Objects
+    barriers: Barriers
+    gates: Gates
+    default_partition: str
+
+    @property
+    def id(self) -> str:
+        return self.task.id
+
+    @property
+    def ignores_partitions(self) -> bool:
+        target = self.task.spec.target
+        return isinstance(target, MilvusConnect) and target.ignore_partition

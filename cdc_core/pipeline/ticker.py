@@ -1,0 +1,92 @@
+"""Ticks while nothing happens: idle vchannels raise their holds together, and every channel of the target ticks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+import redis
+import structlog
+
+from cdc_core.coordination.gates import Gates, Request
+from cdc_core.errors import CdcError
+from cdc_core.model.timestamp import Tso
+from cdc_core.pipeline.target import Target
+
+IDLE_SECONDS = 0.5
+"""How often idle channels tick: Bounded reads and loads on the target wait for it. Rows never do (gate.py)."""
+LEAST_ADVANCE_MS = 400
+"""Several processes may hold vchannels of one gate: one of them ticks it."""
+TICK_TIMEOUT = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Ticker:
+    """One thread per process, one trip to Redis and one call per channel each time.
+
+    `others` are pchannels of a target that have no gate here and are this process' to keep alive: none, or, for the
+    leader, all that the target has.
+    """
+
+    def __init__(
+        self, gates: Gates, targets: Callable[[], Iterable[Target]], others: Callable[[Target], Iterable[str]]
+    ) -> None:
+        self._gates = gates
+        self._targets = targets
+        self._others = others
+        self._stop = threading.Event()
+        self._woken = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now: a target has recovered."""
+        self._woken.set()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._woken.set()
+        self._thread.join(10.0)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._woken.wait(IDLE_SECONDS)
+            self._woken.clear()
+            for target in self._targets():
+                try:
+                    self._tick(target)
+                except (redis.RedisError, CdcError) as error:
+                    log.warning("ticks_failed", target=target.identity, error=str(error))
+                except Exception:
+                    log.exception("ticker_failed", target=target.identity)
+
+    def _tick(self, target: Target) -> None:
+        recovered = target.recovered.is_set()
+        gates = [gate for gate in target.gates if not gate.empty]
+        asked = [gate.idle_request(LEAST_ADVANCE_MS) for gate in gates]
+        served = {gate.pchannel for gate in gates}
+        others = sorted({*self._others(target), *(target.catalog.pchannels() if recovered else ())} - served)
+        requests = [request for request, _ in asked]
+        requests += [Request(target.identity, pchannel, (), LEAST_ADVANCE_MS * 2) for pchannel in others]
+        outcomes = self._gates.rounds(requests)
+        for (_, take), outcome in zip(asked, outcomes, strict=False):
+            take(outcome)  # the gate sends its tick
+        due = {
+            request.pchannel: outcome.last
+            for number, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
+            if outcome.last and (recovered or (outcome.tick and number >= len(asked)))
+        }
+        self._send(target, due)
+
+    def _send(self, target: Target, ticks: Mapping[str, Tso]) -> None:
+        """A tick that was granted and does not arrive is covered by the next one; a lower one does no harm."""
+        failed = target.sink.tick_all(ticks, TICK_TIMEOUT) if ticks else {}
+        if failed:
+            target.recovered.set()  # until it has taken a tick on every channel
+        else:
+            target.recovered.clear()
+        for pchannel, error in failed.items():
+            log.warning("tick_failed", target=target.identity, pchannel=pchannel, error=str(error))

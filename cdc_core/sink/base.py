@@ -1,0 +1,153 @@
+"""What a target must do: take messages (`Sink`) and have objects (`TargetCatalog`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cdc_core.codec.operation import Operation
+from cdc_core.errors import Refused
+from cdc_core.model.catalog import Collection
+from cdc_core.model.channel import VChannel
+from cdc_core.model.timestamp import Tso
+
+MAX_MESSAGE_BYTES = 10 * 1024 * 1024 - 64 * 1024
+"""A standby refuses a message above about 10 MiB for good; some slack for what its proxy adds."""
+
+MAX_CALL_BYTES = 48 * 1024 * 1024
+"""A standby refuses a call above 64 MiB for good. Batches should stay far below: a call of 4 MB takes 0.1 s."""
+
+
+def refuse_oversize(messages: Sequence[bytes]) -> None:
+    """:raises Refused: a message or the whole call is larger than a target takes; ask before the batch begins."""
+    largest = max(map(len, messages), default=0)
+    if largest > MAX_MESSAGE_BYTES:
+        raise Refused(f"a message of {largest} bytes; the target takes {MAX_MESSAGE_BYTES}: it cannot be replicated")
+    total = sum(map(len, messages))
+    if total > MAX_CALL_BYTES:
+        raise Refused(f"a call of {total} bytes; the target takes {MAX_CALL_BYTES}: send the messages in several calls")
+
+
+class Sink(Protocol):
+    """The target's channels. Thread-safe; one per target and process."""
+
+    def send(
+        self,
+        pchannel: str,
+        messages: Sequence[bytes],
+        *,
+        begin: Tso,
+        end: Tso,
+        tick: Tso | None,
+        timeout: float,
+    ) -> None:
+        """Append the messages, then the tick (both may be left out), to a pchannel of the target, in one call.
+
+        `begin` and `end` are the smallest and largest row timestamp of the messages. Blocks up to `timeout` seconds.
+        Idempotent as long as no tick at or beyond `end` was sent: the target drops equal msgIDs until then. After an
+        error nothing, a beginning or all of the call may have been written, also later than `timeout`.
+        A target does not look at the ids in a message: one that goes to no collection is taken without a word.
+
+        :raises TargetUnavailable: it may work later, with the same bytes; the outcome of this call is unclear.
+        :raises Refused: this call can never succeed as it is. A beginning of it may have been written, except when
+            `refuse_oversize` raises the same: nothing is sent then.
+        :raises TaskStopped: the target is no standby, or refuses the credentials.
+        """
+        ...
+
+    def tick_all(self, ticks: Mapping[str, Tso], timeout: float) -> Mapping[str, Exception]:
+        """Send one tick to each of these pchannels at the same time; answers the ones that failed, as `send` raises."""
+        ...
+
+    def check(self, timeout: float) -> None:
+        """Whether the target is reachable, a standby, and takes the credentials. Writes nothing.
+
+        :raises TargetUnavailable: not reachable, or not ready yet.
+        :raises TaskStopped: no standby, or the credentials are refused.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the connection; calls under way fail with `TargetUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCollection:
+    """A collection of the target. `vchannels` are in the order of the shards; `schema` is a serialized
+    `schema.CollectionSchema` without the internal fields; `partitions` maps names to ids."""
+
+    id: int
+    database: str
+    name: str
+    schema: bytes
+    vchannels: tuple[VChannel, ...]
+    partitions: Mapping[str, int]
+    consistency_level: int
+    properties: Mapping[str, str]
+
+    @property
+    def shards(self) -> int:
+        return len(self.vchannels)
+
+
+class TargetCatalog(Protocol):
+    """The target's objects. Thread-safe; every change is idempotent. All names are the target's.
+
+    Every method blocks and raises `TargetUnavailable` (try again), `Refused` (this can never succeed as it is)
+    or `TaskStopped` (no standby, or the credentials are refused).
+    """
+
+    def pchannels(self) -> frozenset[str]:
+        """Every pchannel on which the target has a vchannel, over all databases: all of them need ticks."""
+        ...
+
+    def databases(self) -> frozenset[str]: ...
+
+    def create_database(self, name: str, properties: Mapping[str, str]) -> None:
+        """An existing one is fine, whatever its properties."""
+        ...
+
+    def drop_database(self, name: str) -> None:
+        """A missing one is fine. :raises Refused: it is not empty."""
+        ...
+
+    def collections(self, database: str) -> frozenset[str]:
+        """The names; empty when there is no such database."""
+        ...
+
+    def describe(self, database: str, name: str) -> TargetCollection | None:
+        """None when the collection or the database does not exist."""
+        ...
+
+    def create_collection(self, collection: Collection) -> None:
+        """With the source's schema, shards, properties, field ids and creation time (`database` and `name` are
+        the target's). One that exists is left alone: compare it by `compare.difference`.
+
+        :raises Refused: also when the database does not exist, or an alias has the name.
+        """
+        ...
+
+    def drop_collection(self, database: str, name: str, at: Tso) -> None:
+        """A missing one is fine. Also send `drop_collection_message` into each of its channels, with a tick."""
+        ...
+
+    def create_partition(self, database: str, collection: str, name: str, at: Tso) -> None:
+        """An existing one is fine. :raises Refused: no such collection."""
+        ...
+
+    def drop_partition(self, database: str, collection: str, name: str, at: Tso) -> None:
+        """A missing one is fine; it is released first when it is loaded."""
+        ...
+
+    def apply(self, operation: Operation) -> None:
+        """Index, load, release, flush and database operations, after a look at what is there already.
+
+        A load returns before it is done. A flush waits until its channels have had a tick. What the operation needs
+        and is missing (a collection dropped meanwhile) makes a release, a flush and a drop no work, and a load and
+        a create `Refused`.
+        """
+        ...
+
+    def close(self) -> None: ...

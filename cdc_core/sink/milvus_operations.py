@@ -1,0 +1,92 @@
+"""Operations of the source's op channel, done on a standby Milvus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cdc_core.codec.operation import Operation, OperationKind
+from cdc_core.codec.protobuf import common_pb2, milvus_pb2
+from cdc_core.sink import milvus_errors
+from cdc_core.sink.milvus_client import MilvusChannel
+
+_GONE = (milvus_errors.COLLECTION_NOT_FOUND, milvus_errors.DATABASE_NOT_FOUND)
+_LOADED = (common_pb2.LoadStateLoading, common_pb2.LoadStateLoaded)
+
+
+class MilvusOperations:
+    """Every one is idempotent. Thread-safe."""
+
+    def __init__(self, channel: MilvusChannel) -> None:
+        self._channel = channel
+        self._actions: dict[OperationKind, Callable[[Operation], None]] = {
+            OperationKind.CREATE_INDEX: self._create_index,
+            OperationKind.DROP_INDEX: self._drop_index,
+            OperationKind.LOAD_COLLECTION: self._load,
+            OperationKind.RELEASE_COLLECTION: self._release,
+            OperationKind.FLUSH: self._flush,
+            OperationKind.CREATE_DATABASE: self._create_database,
+            OperationKind.DROP_DATABASE: self._drop_database,
+        }
+
+    def apply(self, operation: Operation) -> None:
+        """See `TargetCatalog.apply`."""
+        self._actions[operation.kind](operation)
+
+    def _create_index(self, operation: Operation) -> None:
+        # The server itself takes an equal index for done.
+        self._run("CreateIndex", operation, collection_name=operation.collection)
+
+    def _drop_index(self, operation: Operation) -> None:
+        missing = (*_GONE, milvus_errors.INDEX_NOT_FOUND)
+        self._run("DropIndex", operation, *missing, collection_name=operation.collection)
+
+    def _load(self, operation: Operation) -> None:
+        request = milvus_pb2.GetLoadStateRequest(db_name=operation.database, collection_name=operation.collection)
+        answer = self._channel.call("GetLoadState", request)
+        if answer.status.code == 0 and answer.state in _LOADED:
+            return
+        self._run("LoadCollection", operation, collection_name=operation.collection)
+
+    def _release(self, operation: Operation) -> None:
+        self._run("ReleaseCollection", operation, *_GONE, collection_name=operation.collection)
+
+    def _flush(self, operation: Operation) -> None:
+        # One at a time: a missing one must not keep the others from being flushed.
+        for name in operation.collections:
+            self._run("Flush", operation, *_GONE, collection_names=[name])
+
+    def _create_database(self, operation: Operation) -> None:
+        if operation.database not in self._databases():
+            self._run("CreateDatabase", operation)
+
+    def _drop_database(self, operation: Operation) -> None:
+        if operation.database in self._databases():
+            self._run("DropDatabase", operation, milvus_errors.DATABASE_NOT_FOUND)
+
+    def _databases(self) -> list[str]:
+        answer = self._channel.call("ListDatabases", milvus_pb2.ListDatabasesRequest())
+        _raise("ListDatabases", answer.status)
+        return list(answer.db_names)
+
+    def _run(self, method: str, operation: Operation, *missing: int, **names: Any) -> None:
+        """The source's request under the target's names; `missing` codes say that there is nothing to do."""
+        request = type(operation.request)()
+        request.CopyFrom(operation.request)
+        request.db_name = operation.database
+        for field in names:
+            request.ClearField(field)
+        request.MergeFrom(type(request)(**names))
+        request.base.replicateInfo.isReplicate = True
+        request.base.replicateInfo.msgTimestamp = operation.timestamp
+        answer = self._channel.call(method, request)
+        status = getattr(answer, "status", answer)
+        if not milvus_errors.is_missing(status, *missing):
+            where = ".".join([operation.database, *operation.collections])
+            _raise(f"{operation.kind.name} of {where}", status)
+
+
+def _raise(what: str, status: Any) -> None:
+    error = milvus_errors.of_status(what, status)
+    if error is not None:
+        raise error

@@ -1,0 +1,1 @@
+"""Where changes come from: the source's queue, read in order, and its catalog in etcd."""

@@ -1,0 +1,130 @@
+"""A thread that reads some pchannels with one reader, each into its feed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from itertools import groupby
+
+import structlog
+
+from cdc_core import backoff
+from cdc_core.errors import CdcError, Retryable
+from cdc_core.source.base import Lost, Reader, Record
+from cdc_core.source.feed import Feed
+
+POLL_SECONDS = 0.1
+"""How long a new subscription may wait for the reading thread to look up; a poll ends at the first record."""
+
+log = structlog.get_logger(__name__)
+
+
+class FeedReader:
+    """Owns a `Reader`; what others want of it is put in as commands and done between polls."""
+
+    def __init__(self, name: str, open_reader: Callable[[], Reader], after_poll: Callable[[FeedReader], None]) -> None:
+        self.feeds: dict[str, Feed] = {}
+        self.trouble: str | None = None
+        self.dead = False
+        """An error that nobody expected has ended its thread."""
+        self._open_reader = open_reader
+        self._after_poll = after_poll
+        self._commands: queue.SimpleQueue[Callable[[Reader], None]] = queue.SimpleQueue()
+        self._reading: dict[str, Feed] = {}  # what the reader has been told; `feeds` is what it is to be told
+        self._paused: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"feed-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add(self, feed: Feed, start: bytes) -> None:
+        """Begin reading its pchannel at `start` inclusive."""
+        self.feeds[feed.pchannel] = feed
+        self._commands.put(lambda reader: self._add(reader, feed, start))
+
+    def remove(self, pchannel: str) -> None:
+        self.feeds.pop(pchannel, None)
+        self._commands.put(lambda reader: self._remove(reader, pchannel))
+
+    def stop(self) -> None:
+        """Ends the thread after its poll; does not wait for it."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        reader: Reader | None = None
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                reader = reader or self._open_reader()
+                self._step(reader)
+                self.trouble, attempt = None, 0
+            except Retryable as error:
+                attempt += 1
+                self.trouble = str(error)
+                log.warning("source_unavailable", error=str(error), attempt=attempt)
+                self._stop.wait(backoff.delay(attempt))
+            except Exception as error:
+                log.exception("feed_reader_failed")
+                self.dead = True
+                self._fail_all(error)
+                break
+        if reader:
+            reader.close()
+
+    def _step(self, reader: Reader) -> None:
+        while not self._commands.empty():
+            self._commands.get()(reader)
+        self._press(reader)
+        for pchannel, items in groupby(reader.poll(POLL_SECONDS), key=lambda item: item.pchannel):
+            feed = self._reading.get(pchannel)
+            if feed:
+                with feed.lock:
+                    for item in items:
+                        self._take(feed, item)
+        self._after_poll(self)
+
+    def _take(self, feed: Feed, item: Record | Lost) -> None:
+        if isinstance(item, Lost):
+            feed.fail(item.error)
+        else:
+            feed.handle(item)
+
+    def _remove(self, reader: Reader, pchannel: str) -> None:
+        self._reading.pop(pchannel, None)
+        self._paused.discard(pchannel)
+        reader.remove(pchannel)
+
+    def _add(self, reader: Reader, feed: Feed, start: bytes) -> None:
+        if self.feeds.get(feed.pchannel) is not feed:
+            return
+        try:
+            reader.add(feed.pchannel, start)
+        except Retryable:
+            self._commands.put(lambda again: self._add(again, feed, start))
+            raise
+        except CdcError as error:
+            with feed.lock:
+                feed.fail(error)
+        else:
+            self._reading[feed.pchannel] = feed
+
+    def _press(self, reader: Reader) -> None:
+        """Back-pressure: a feed with a full subscription waits, the others go on."""
+        for pchannel, feed in self._reading.items():
+            if feed.full and pchannel not in self._paused:
+                reader.pause(pchannel)
+                self._paused.add(pchannel)
+            elif pchannel in self._paused and not feed.full:
+                reader.resume(pchannel)
+                self._paused.discard(pchannel)
+
+    def _fail_all(self, error: Exception) -> None:
+        for feed in list(self.feeds.values()):
+            with feed.lock:
+                feed.fail(error if isinstance(error, CdcError) else CdcError(f"reading the source failed: {error!r}"))

@@ -1,0 +1,140 @@
+"""One vchannel's part of a pchannel: what was read is cut into windows and waits here to be taken."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cdc_core.errors import CdcError
+from cdc_core.model.channel import VChannel
+from cdc_core.model.message import Message
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
+from cdc_core.source.window import Mark, Window
+
+
+class TickSource(Protocol):
+    """Where the last tick of the pchannel is kept, once for all its vchannels."""
+
+    tick: Message | None
+
+
+class Subscription:
+    """The windows of one vchannel, in order, from `start` on.
+
+    The reading thread calls `offer`, `close_window` and `fail`; the vchannel's thread calls the rest. A tick without
+    data does not come here at all: `idle_mark` looks it up. At least one whole window is admitted, however large.
+    """
+
+    def __init__(self, vchannel: VChannel, start: Position, limit: Callable[[], int]) -> None:
+        self.vchannel = vchannel
+        self.start = start
+        self.skip_until = -1  # the queue's order up to which an earlier feed has delivered already
+        self.source: TickSource | None = None
+        self._limit = limit
+        self._open: list[Message] = []
+        self._windows: deque[Window] = deque()
+        self._bytes = 0
+        self._outstanding = 0
+        self._error: CdcError | None = None
+        self._ready = threading.Condition()
+        self._woken = False
+
+    # the reading thread
+
+    def offer(self, message: Message) -> bool:
+        """Keep it for the next window; False when it is an old one."""
+        if self._error or message.order <= self.skip_until or message.first <= self.start.timestamp:
+            return False
+        self._open.append(message)
+        return True
+
+    def close_window(self, tick: Message) -> bool:
+        """Everything at or below the tick is complete now; True when newer messages stay for the next window."""
+        ready = tuple(m for m in self._open if m.first <= tick.first)
+        if self._error or not ready:
+            return bool(self._open)
+        rest = [m for m in self._open if m.first > tick.first]
+        window = Window(ready, Mark(tick.first, self._place(rest, tick)))
+        with self._ready:
+            self._open = rest
+            self._windows.append(window)
+            self._bytes += window.size
+            self._ready.notify()
+        return bool(rest)
+
+    def fail(self, error: CdcError) -> None:
+        """Nothing more will come, whatever is offered; told when everything before has been taken."""
+        with self._ready:
+            self._error = self._error or error
+            self._ready.notify()
+
+    @property
+    def full(self) -> bool:
+        """Whether reading should wait until windows have been taken."""
+        return self._bytes > self._limit()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes in windows that were not taken yet."""
+        return self._bytes
+
+    @property
+    def has_open(self) -> bool:
+        return bool(self._open)
+
+    # the vchannel's thread
+
+    def take(self, most_bytes: int, timeout: float) -> Sequence[Window]:
+        """The next windows, about `most_bytes` of them and at least one; empty after `timeout` seconds or a `wake`.
+
+        :raises CdcError: what ended the reading (`PositionTrimmed`, `Undecodable`, ...).
+        """
+        with self._ready:
+            self._ready.wait_for(lambda: self._windows or self._error or self._woken, timeout)
+            self._woken = False
+            taken: list[Window] = []
+            size = 0
+            while self._windows and (not taken or size + self._windows[0].size <= most_bytes):
+                window = self._windows.popleft()
+                size += window.size
+                taken.append(window)
+            self._bytes -= size
+            self._outstanding += len(taken)
+            if not taken and self._error:
+                raise self._error
+            return taken
+
+    def settled(self, windows: int) -> None:
+        """So many of the windows that were taken are on the target and recorded."""
+        with self._ready:
+            self._outstanding -= windows
+
+    def wake(self) -> None:
+        """End a `take` that waits."""
+        with self._ready:
+            self._woken = True
+            self._ready.notify()
+
+    def idle_mark(self) -> Mark | None:
+        """How far it is while nothing waits: up to the pchannel's last tick. None when something does."""
+        source = self.source  # None once nothing is delivered any more
+        tick = source.tick if source else None  # first: what is read later is newer than this tick
+        with self._ready:
+            if tick is None or self._windows or self._outstanding or self._error or tick.order <= self.skip_until:
+                return None
+            if any(m.first <= tick.first for m in self._open):
+                return None
+            return Mark(max(tick.first, self.start.timestamp), self._place(self._open, tick))
+
+    def _place(self, rest: Sequence[Message], tick: Message) -> Position:
+        first = min(rest, key=lambda m: m.order) if rest else tick
+        return Position(self.vchannel.name, first.message_id, max(tick.first, self.start.timestamp))
+
+    def resolved(self) -> Tso:
+        """The timestamp up to which it was read, for lag; zero when unknown."""
+        source = self.source
+        tick = source.tick if source else None
+        return tick.first if tick else self.start.timestamp

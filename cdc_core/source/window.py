@@ -1,0 +1,30 @@
+"""All messages of one vchannel between two ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdc_core.model.message import Message
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a vchannel is: everything at or below `resolved` has been read; the rest begins at `position`."""
+
+    resolved: Tso
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Messages of one vchannel in the order they were read, all at or below `mark.resolved`; never empty."""
+
+    messages: tuple[Message, ...]
+    mark: Mark
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(message.size for message in self.messages)

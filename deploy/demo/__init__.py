@@ -1,0 +1,1 @@
+"""The main job, seen working: `make demo`."""

@@ -1,0 +1,40 @@
+"""Questions to a server that only a working one answers."""
+
+import http.client
+import socket
+import struct
+
+_TIMEOUT = 2.0  # seconds; everything is on this machine, a longer silence means "not yet"
+
+
+def http_get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of a GET on the loopback; raises OSError or HTTPException. No proxy setting is obeyed."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def redis_ping(port: int) -> bool:
+    """PONG: an error reply (still loading its file) is a no."""
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as link:
+        link.sendall(b"PING\r\n")
+        return link.recv(64).startswith(b"+PONG")
+
+
+def kafka_brokers(port: int) -> int:
+    """How many brokers a metadata request (API key 3, version 0) names; an empty list of topics makes none.
+
+    https://kafka.apache.org/protocol#The_Messages_Metadata
+    """
+    request = struct.pack(">hhihi", 3, 0, 1, -1, 0)
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as link:
+        link.sendall(struct.pack(">i", len(request)) + request)
+        answer = link.recv(12, socket.MSG_WAITALL)
+    if len(answer) < 12:
+        return 0
+    _size, _correlation, brokers = struct.unpack(">iii", answer)
+    return int(brokers)

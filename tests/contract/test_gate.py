@@ -1,0 +1,221 @@
+"""A gate with its thread, on a real Redis and a target in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+
+import pytest
+
+from cdc_core.clock import ManualClock
+from cdc_core.codec.rewrite import Address
+from cdc_core.coordination.gates import Gates
+from cdc_core.coordination.leases import ChannelKey, Order
+from cdc_core.errors import CollectionStopped, Stopping
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
+from cdc_core.pipeline.batch import Batch, Row
+from cdc_core.pipeline.delivery import Delivery
+from cdc_core.pipeline.gate import Gate
+from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.member import Flight, Member
+from cdc_core.sink import base as sinks
+from cdc_core.sink.memory import Fault, MemoryTarget
+from cdc_core.source.window import Mark
+from deploy.local import Redis
+from tests.contract.state import State
+from tests.messages import collection, parsed, simple_insert
+
+pytestmark = pytest.mark.contract
+
+T = Tso.of(1_700_000_000_000)
+
+
+def mark(after: int) -> Mark:
+    return Mark(Tso(T + (after << 18)), Position("v", b"\1" * 8, Tso(T + (after << 18))))
+
+
+def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.005)
+
+
+class HeldTarget(MemoryTarget):
+    """Takes nothing before it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(pchannels=1)
+        self.let = threading.Event()
+        self.let.set()
+
+    def send(self, *args: object, **more: object) -> None:
+        self.let.wait(10)
+        super().send(*args, **more)  # type: ignore[arg-type]
+
+
+class CountingDelivery(Delivery):
+    """Knows how many turns the gate has made."""
+
+    turns = 0
+
+    def deliver(self, *args: object) -> Collection[Flight]:
+        self.turns += 1
+        return super().deliver(*args)  # type: ignore[arg-type]
+
+
+class Hands:
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.target = HeldTarget()
+        self.target.create_collection(collection("c"))
+        made = self.target.describe("default", "c")
+        assert made is not None
+        self.made = made
+        self.recovered = threading.Event()
+        self.delivery = CountingDelivery(self.target, self.recovered.set)
+        self.gates = Gates(state.client, state.keys, "w", keepalive=False)
+        self.gate = Gate("target", made.vchannels[0].pchannel, self.gates, self.delivery)
+        self.committed: list[Batch] = []
+        self._made = 0
+
+    def member(self) -> Member:
+        self._made += 1
+        clock = ManualClock()
+        claim = self.state.claimed(self.state.vchannel(self._made), "w")
+        lease = Lease(claim, clock, clock.monotonic())
+        member = Member(lease, "p", T, lambda: None, self.committed.append, lambda: None)
+        self.gate.enter(member)
+        return member
+
+    def batch(self, after: int, *keys: int) -> Batch:
+        where = Address(self.made.id, self.made.vchannels[0].name, "c", "default", self.made.partitions["_default"], "")
+        rows = [
+            Row(parsed(simple_insert([key], T + (after << 18) - 1, msg_id=key).SerializeToString(), key), where)
+            for key in keys
+        ]
+        return Batch(mark(after), rows, 1)
+
+    def resolved(self, key: ChannelKey) -> str:
+        return self.state.fields(key).get("resolved", "")
+
+    @property
+    def holds(self) -> list[str]:
+        gate = self.state.keys.gate("target", self.gate.pchannel)
+        return [name for name in self.state.client.hkeys(gate) if name[:2] in ("s:", "b:")]
+
+
+@pytest.fixture
+def hands(redis_server: Redis) -> Iterator[Hands]:
+    state = State(redis_server.url(6))
+    state.task()
+    hands = Hands(state)
+    yield hands
+    hands.target.let.set()
+    hands.gate.close()
+    state.close()
+
+
+def test_batches_pass_in_order_and_are_recorded(hands: Hands) -> None:
+    member = hands.member()
+    batches = [hands.batch(100, 1), hands.batch(200), hands.batch(300, 2, 3)]
+    for batch in batches:
+        hands.gate.submit(member, batch)
+    hands.gate.drain(member)
+    assert hands.committed == batches
+    assert hands.resolved(member.lease.key) == mark(300).resolved.text
+    assert member.in_step
+    hands.gate.leave(member)
+    assert hands.holds == []
+    until(lambda: len(hands.target.rows("default", "c")) in (0, 3))
+    assert hands.target.violations == []
+
+
+def test_nothing_passes_a_batch_that_is_given_up(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one behind it waits already when the refusal comes: it must not be begun, nor its end be recorded."""
+    member = hands.member()
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+    hands.target.let.clear()
+    large, small = hands.batch(200, *range(1, 20)), hands.batch(300, 99)
+    hands.gate.submit(member, large)
+    until(lambda: member.flight)
+    hands.gate.submit(member, small)
+    calls = hands.target.calls
+    monkeypatch.setattr(sinks, "MAX_CALL_BYTES", large.size)  # rewritten it is larger
+    hands.target.let.set()
+    with pytest.raises(CollectionStopped):
+        hands.gate.drain(member)
+    hands.gate.leave(member, abandon="given up")
+    record = hands.state.fields(member.lease.key)
+    assert record["resolved"] == mark(100).resolved.text
+    assert "inflight" not in record
+    assert record["unsettled_reason"]
+    assert hands.target.calls == calls
+    assert hands.holds == []
+
+
+def test_who_leaves_does_not_wait_for_a_tick_that_the_target_does_not_take(hands: Hands) -> None:
+    """The ticker repeats it until the target is back; a worker that is to end cannot wait for that."""
+    member = hands.member()
+    hands.target.faults.extend([Fault.UNAVAILABLE] * 1_000)
+    hands.gate.submit(member, hands.batch(100))  # no rows, so a tick alone
+    hands.gate.drain(member)
+    until(lambda: hands.delivery.trouble)
+    hands.gate.leave(member)
+    assert hands.holds == []
+    assert hands.recovered.is_set(), "the ticker is told"
+
+
+def test_a_stop_while_the_target_is_away_leaves_the_batch_recorded(hands: Hands) -> None:
+    member = hands.member()
+    hands.target.faults.extend([Fault.UNAVAILABLE] * 1_000)
+    hands.gate.submit(member, hands.batch(100, 1))
+    until(lambda: hands.delivery.trouble)
+    member.lease.tell(Order.PAUSE)
+    with pytest.raises(Stopping):
+        hands.gate.drain(member)
+    assert "inflight" in hands.state.fields(member.lease.key)
+    assert len(hands.holds) == 1, "nobody may tick past it"
+
+
+def test_a_lease_that_somebody_else_took_ends_the_member_and_no_other(hands: Hands) -> None:
+    lost, good = hands.member(), hands.member()
+    hands.state.put(lost.lease.key, owner="v", epoch="2")
+    hands.gate.submit(lost, hands.batch(100, 1))
+    hands.gate.submit(good, hands.batch(100, 2))
+    hands.gate.drain(good)
+    until(lambda: lost.error)
+    assert lost.lease.order is Order.LOST
+    assert hands.committed[-1].rows[0].message.msg_id == 2
+
+
+def test_a_call_that_outlives_its_time_out_does_not_land_behind_a_tick(hands: Hands) -> None:
+    """A timed-out call is written all the same; here right after the tick that its repetition allowed."""
+    member = hands.member()
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+    hands.target.faults.append(Fault.LATER)
+    hands.gate.submit(member, hands.batch(200, 1))
+    until(lambda: hands.delivery.trouble or hands.committed[1:])
+    until(lambda: not hands.delivery.trouble)
+    with suppress(AssertionError):  # right is: no tick passes the rows yet
+        until(lambda: hands.target.rows("default", "c"), seconds=1.5)
+    hands.target.land()
+    assert hands.target.violations == []
+
+
+def test_a_batch_that_rests_after_an_unclear_call_costs_nothing(hands: Hands) -> None:
+    """The next batch and a leave wait behind it, asleep."""
+    member = hands.member()
+    hands.target.faults.append(Fault.AMBIGUOUS)
+    hands.gate.submit(member, hands.batch(100, 1))
+    until(lambda: member.flight is not None and member.flight.settles_at > 0 and not hands.delivery.trouble)
+    hands.gate.submit(member, hands.batch(200, 2))
+    turns = hands.delivery.turns
+    threading.Event().wait(0.5)  # nothing can be awaited that must not happen
+    assert hands.delivery.turns - turns < 5
+    assert hands.committed == []

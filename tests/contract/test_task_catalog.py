@@ -1,0 +1,193 @@
+"""What the catalog of a task makes of the source's: partitions that rows wait for, operations on a name used twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from cdc_core.clock import SystemClock
+from cdc_core.codec.protobuf import common_pb2, milvus_pb2
+from cdc_core.coordination.barriers import Barrier, Barriers
+from cdc_core.coordination.gates import Gates
+from cdc_core.coordination.objects import GONE, Objects, Wanted
+from cdc_core.model.catalog import Collection, ObjectState, Partition
+from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.position import Position
+from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
+from cdc_core.model.timestamp import Tso
+from cdc_core.pipeline.collections import Collections
+from cdc_core.pipeline.drops import Drops
+from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.operation_feed import OperationFeed
+from cdc_core.pipeline.operations import Operations
+from cdc_core.pipeline.target import Target
+from cdc_core.pipeline.task_context import TaskContext
+from cdc_core.sink.memory import MemoryTarget
+from cdc_core.source.memory import MemoryQueue
+from cdc_core.source.memory_catalog import MemoryCatalog
+from cdc_core.transform.filter import Selection
+from deploy.local import Redis
+from tests.contract.catalogs import CREATED, a_collection
+from tests.contract.state import State
+
+pytestmark = pytest.mark.contract
+
+OPS = "by-dev-replicate-msg"
+
+
+@pytest.fixture
+def state(redis_server: Redis) -> Iterator[State]:
+    state = State(redis_server.url(6))
+    state.task()
+    yield state
+    state.close()
+
+
+@pytest.fixture
+def target() -> MemoryTarget:
+    return MemoryTarget()
+
+
+@pytest.fixture
+def context(state: State, target: MemoryTarget) -> TaskContext:
+    connect = MilvusConnect(uri="http://target:19530")
+    spec = TaskSpec("one", connect, {"default": (CollectionSelector("*", {}),)})
+    claim = state.claimed(state.catalog(), "worker")
+    gates = Gates(state.client, state.keys, "worker")
+    return TaskContext(
+        task=Task(spec, Beginning({}, frozenset()), Desired.RUNNING, TaskState.RUNNING, "", 0.0),
+        selection=Selection.of(spec),
+        lease=Lease(claim, SystemClock(), time.monotonic()),
+        target=Target(connect.identity, target, target, gates, lambda: None, 0.3),
+        channels=state.channels,
+        objects=Objects(state.client, state.keys),
+        barriers=Barriers(state.client, state.keys),
+        gates=gates,
+        default_partition="_default",
+    )
+
+
+@pytest.fixture
+def source() -> MemoryCatalog:
+    return MemoryCatalog()
+
+
+def with_partition(collection: Collection, number: int, state: ObjectState = ObjectState.CREATED) -> Collection:
+    made = Partition(number, f"p{number}", CREATED, state)
+    return replace(collection, partitions=(*collection.partitions, made))
+
+
+def swept(context: TaskContext, source: MemoryCatalog) -> Collections:
+    collections = Collections(context)
+    collections.sweep(source.current())
+    return collections
+
+
+def test_rows_wait_for_a_partition_that_was_made_after_the_catalog_was_read(
+    context: TaskContext, source: MemoryCatalog
+) -> None:
+    """Given a catalog that was read, when a partition is made and rows of it come before the answers are given, then
+    it is not taken for gone, and the next pass makes it.
+    """
+    source.put_collection(a_collection(450, "films"))
+    collections = swept(context, source)
+    wanted, read = collections.wanted(), source.refresh()
+    source.put_collection(with_partition(a_collection(450, "films"), 7))
+    context.objects.want("one", Wanted(450, 7))
+    collections.answer_wanted(wanted, read)
+    assert 7 not in context.objects.partitions("one", 450)
+    wanted, read = collections.wanted(), source.refresh()
+    collections.sweep(read)
+    collections.answer_wanted(wanted, read)
+    assert context.objects.partitions("one", 450)[7] not in ("", GONE)
+    assert context.objects.wanted("one") == []
+
+
+@pytest.mark.parametrize("left", [ObjectState.CREATED, ObjectState.DROPPING])
+def test_a_partition_of_a_dropped_collection_is_gone(
+    context: TaskContext, source: MemoryCatalog, left: ObjectState
+) -> None:
+    """Given a collection that was dropped while its rows were still to be read: the source leaves its partitions as
+    they were. Rows of one that the target never had need not go anywhere, and wait for nothing.
+    """
+    source.put_collection(a_collection(450, "films"))
+    collections = swept(context, source)
+    source.put_collection(replace(with_partition(a_collection(450, "films"), 7, left), state=ObjectState.DROPPING))
+    context.objects.want("one", Wanted(450, 7))
+    wanted, read = collections.wanted(), source.refresh()
+    collections.sweep(read)
+    collections.answer_wanted(wanted, read)
+    assert context.objects.partitions("one", 450)[7] == GONE
+
+
+def test_a_partition_that_a_killed_catalog_has_made_is_dropped_with_the_sources(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    """Given a catalog that was killed between making a partition and recording it, when the source has dropped its own
+    before the next catalog looks, then the drop takes the target's away, too.
+    """
+    source.put_collection(a_collection(450, "films"))
+    collections = swept(context, source)
+    target.create_partition("default", "films", "p7", CREATED)
+    source.put_collection(with_partition(a_collection(450, "films"), 7, ObjectState.DROPPING))
+    context.objects.put("one", 450, {7: GONE})
+    for plan in collections.known[450].plans:
+        context.barriers.arrive("one", Barrier(450, 7, "p7", CREATED + 1), plan.vchannel.name)
+    collections = swept(context, source)
+    assert Drops(context, collections).sweep()
+    made = target.describe("default", "films")
+    assert made is not None
+    assert set(made.partitions) == {"_default"}
+    assert not context.barriers.open("one")
+
+
+def test_an_operation_goes_to_the_collection_that_had_the_name_then(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State
+) -> None:
+    """Given a collection whose drop was read on all channels and not applied yet, and a new one of its name, then an
+    index of the new one waits until that is made.
+    """
+    old = a_collection(450, "films")
+    source.put_collection(old)
+    collections = swept(context, source)
+    new = replace(a_collection(460, "films"), created=Tso(CREATED + 1_000))
+    source.put_collection(replace(old, state=ObjectState.DROPPING))
+    source.put_collection(new)
+    for plan in collections.known[450].plans:
+        state.client.hset(state.keys.channel("one", plan.vchannel.name), "done", "1")
+    queue = MemoryQueue()
+    feed = OperationFeed(queue, OPS, Position("", b""), lambda: None)
+    operations = Operations(context, collections, feed, source.refresh)
+    try:
+        queue.append(OPS, index_of("films", Tso(new.created + 1)))
+        _sweep_until(operations, lambda: operations.waiting)
+        assert target.applied == []
+        target.drop_collection("default", "films", Tso(new.created - 1))
+        collections.forget(450)
+        collections.sweep(source.refresh())
+        for plan in collections.known[460].plans:
+            state.client.hset(state.keys.channel("one", plan.vchannel.name), "resolved", Tso(new.created + 1_000).text)
+        _sweep_until(operations, lambda: not operations.waiting)
+        assert [each.collection for each in target.applied] == ["films"]
+        assert target.indexes("default", "films") == {"vector": "vector"}
+    finally:
+        feed.close()
+
+
+def index_of(collection: str, at: Tso) -> bytes:
+    base = common_pb2.MsgBase(msg_type=common_pb2.CreateIndex, msgID=1, timestamp=at)
+    request = milvus_pb2.CreateIndexRequest(base=base, collection_name=collection, field_name="vector")
+    return request.SerializeToString()
+
+
+def _sweep_until(operations: Operations, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        operations.sweep()
+        if condition():
+            return
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)

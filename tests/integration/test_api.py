@@ -1,0 +1,587 @@
+"""`POST /cdc`: shapes, rules, conflicts and failures, over a real Redis."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.app import create_app
+from cdc_core.clock import ManualClock
+from cdc_core.coordination.client import connect
+from cdc_core.errors import SourceUnavailable
+from cdc_core.model.position import Position
+from cdc_core.model.task import Beginning
+from cdc_core.settings import Settings
+from deploy.local import Redis
+
+pytestmark = pytest.mark.integration
+
+PULSAR_CHECKPOINT = (
+    "CitieS1kZXYtcm9vdGNvb3JkLWRtbF8wXzQ1MTcwMDkwMjE2MjMzMzczM3YwEgkIARCZThgAIAAaO2RhdGFub2RlLTYtYnktZGV2LXJvb3Rj"
+    "b29yZC1kbWxfMF80NTE3MDA5MDIxNjIzMzM3MzN2MC10cnVlIIGAkLrcgbGiBg=="
+)
+VCHANNEL = "by-dev-rootcoord-dml_0_451700902162333733v0"
+DATABASE = 6
+
+
+class SourceTwin:
+    """A source that is there, or not."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked = 0
+
+    def beginning(self) -> Beginning:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return Beginning({"by-dev-rootcoord-dml_0": Position("by-dev-rootcoord-dml_0", b"\5" * 8)}, frozenset({451}))
+
+
+class Office:
+    """Tickets as a list."""
+
+    def __init__(self) -> None:
+        self.tickets: list[str] = []
+
+    def enqueue(self, task_id: str) -> None:
+        self.tickets.append(task_id)
+
+
+class Api:
+    """A client of one application."""
+
+    def __init__(self, app: Flask, source: SourceTwin, office: Office) -> None:
+        self.client: FlaskClient = app.test_client()
+        self.source = source
+        self.office = office
+
+    def post(self, body: Any, **options: Any) -> dict[str, Any]:
+        data = body if isinstance(body, str | bytes) else json.dumps(body)
+        response = self.client.post("/cdc", data=data, **{"content_type": "application/json", **options})
+        assert response.status_code == 200
+        assert response.mimetype == "application/json"
+        answer: dict[str, Any] = json.loads(response.data)
+        return answer
+
+    def ask(self, kind: str, **data: Any) -> dict[str, Any]:
+        return self.post({"request_type": kind, "request_data": data})
+
+    def create(self, *names: str, **more: Any) -> dict[str, Any]:
+        infos = {"collection_infos": [{"name": name} for name in names]} if names else {}
+        return self.ask("create", **{"milvus_connect_param": {"uri": "http://target:19530"}, **infos, **more})
+
+    def refused(self, answer: dict[str, Any]) -> str:
+        assert answer["code"] == 400
+        assert "data" not in answer
+        message: str = answer["message"]
+        return message
+
+
+@pytest.fixture
+def state(redis_server: Redis) -> Iterator[redis.Redis]:
+    with connect(redis_server.url(DATABASE)) as client:
+        client.flushdb()
+        yield client
+
+
+def make_api(url: str, **more: Any) -> Api:
+    source, office = SourceTwin(), Office()
+    settings_ = Settings(redis_url=url, source_mq="kafka://127.0.0.1:9092", **more)
+    return Api(create_app(settings_, source=source, tickets=office, clock=ManualClock()), source, office)
+
+
+@pytest.fixture
+def api(redis_server: Redis, state: redis.Redis) -> Api:  # noqa: ARG001  an empty state
+    return make_api(redis_server.url(DATABASE))
+
+
+# What succeeds
+
+
+def test_create_answers_the_id_of_32_hex_digits_and_invites_a_worker(api: Api) -> None:
+    answer = api.create("a")
+    task_id = answer["data"]["task_id"]
+    assert answer == {"code": 200, "data": {"task_id": task_id}}
+    assert len(bytes.fromhex(task_id)) == 16
+    assert api.office.tickets == [task_id]
+
+
+def test_a_given_id_is_taken_and_an_existing_one_answered(api: Api) -> None:
+    assert api.create("a", task_id="my-task")["data"] == {"task_id": "my-task"}
+    assert api.create("b", task_id="my-task")["data"] == {"task_id": "my-task"}
+    assert api.ask("get", task_id="my-task")["data"]["task"]["collection_infos"] == [{"name": "a"}]
+    assert api.source.asked == 1
+
+
+def test_get_shows_the_task_under_both_names_without_secrets(api: Api) -> None:
+    connect_param = {"uri": "https://Target.example", "token": "root:hunter2", "dial_config": {"server_name": "t"}}
+    positions = {VCHANNEL: PULSAR_CHECKPOINT}
+    infos = [{"name": "a", "positions": positions}, {"name": "b", "use_start_position": True}]
+    api.create(task_id="one", milvus_connect_param=connect_param, collection_infos=infos)
+    answer = api.ask("get", task_id="one")
+    expected = {
+        "task_id": "one",
+        "milvus_connect_param": {
+            "uri": "https://Target.example",
+            "host": "",
+            "port": 0,
+            "enable_tls": False,
+            "connect_timeout": 10,
+            "channel_num": 16,
+            "ignore_partition": False,
+            "dial_config": {
+                "server_name": "t",
+                "server_pem_path": "",
+                "ca_pem_path": "",
+                "client_pem_path": "",
+                "client_key_path": "",
+            },
+        },
+        "kafka_connect_param": {
+            "address": "",
+            "topic": "",
+            "enable_sasl": False,
+            "sasl": {"mechanisms": "", "security_protocol": ""},
+        },
+        "collection_infos": infos,
+        "db_collections": {},
+        "state": "Initial",
+    }
+    assert answer == {"code": 200, "data": {"task": expected, "Task": expected}}
+
+
+def test_list(api: Api) -> None:
+    assert api.post({"request_type": "list"}) == {"code": 200, "data": {"tasks": []}}
+    api.create("a", task_id="one")
+    api.create(task_id="two", db_collections={"db": [{"name": "*"}]})
+    tasks = api.ask("list")["data"]["tasks"]
+    assert [task["task_id"] for task in tasks] == ["one", "two"]
+    assert tasks[1]["db_collections"] == {"db": [{"name": "*"}]}
+    assert tasks[1]["collection_infos"] == []
+
+
+def test_pause_resume_and_delete(api: Api, state: redis.Redis) -> None:
+    api.create("a", task_id="one")
+    assert api.ask("pause", task_id="one") == {"code": 200, "data": {}}
+    assert "the task has paused, task_id: one" in api.refused(api.ask("pause", task_id="one"))
+    state.hset("cdc:task:one", "reason", "the target is no standby")
+    assert api.ask("get", task_id="one")["data"]["task"]["reason"] == "the target is no standby"
+    assert api.ask("resume", task_id="one") == {"code": 200, "data": {}}
+    assert api.office.tickets == ["one", "one"]
+    assert "the task has running, task_id: one" in api.refused(api.ask("resume", task_id="one"))
+    task = api.ask("get", task_id="one")["data"]["task"]
+    assert task["state"] == "Running"
+    assert "reason" not in task
+    assert api.ask("delete", task_id="one") == {"code": 200, "data": {}}
+    assert api.ask("list")["data"]["tasks"] == []
+    assert state.hget("cdc:task:one", "desired") == "DELETED"
+
+
+@pytest.mark.parametrize("kind", ["pause", "resume", "delete", "get", "position"])
+def test_an_unknown_or_deleted_task(api: Api, kind: str) -> None:
+    api.create("a", task_id="gone")
+    api.ask("delete", task_id="gone")
+    for task_id in ("nope", "gone"):
+        message = api.refused(api.ask(kind, task_id=task_id))
+        text = f"not found: [{task_id}]" if kind == "get" else f"not found the task, task_id: {task_id}"
+        assert message == f"fail to handle the {kind} request, error: {text}"
+    assert api.ask("delete", task_id="nope", ignore_not_found=True) == {"code": 200, "data": {}}
+
+
+def test_get_without_an_id_is_refused_and_touches_nobody(api: Api) -> None:
+    api.create("a", task_id="one")
+    assert "task_id is empty" in api.refused(api.post({"request_type": "get"}))
+    for kind in ("pause", "resume", "delete"):
+        assert "not found the task" in api.refused(api.ask(kind, task_id=""))
+    assert api.ask("get", task_id="one")["data"]["task"]["state"] == "Initial"
+
+
+def test_position_answers_from_checkpoints_exactly(api: Api, state: redis.Redis) -> None:
+    api.create("a", task_id="one")
+    empty = {"positions": [], "op_positions": [], "target_positions": []}
+    assert api.ask("position", task_id="one")["data"] == empty
+    state.sadd("cdc:channels:one", VCHANNEL)
+    state.hset(f"cdc:channel:one/{VCHANNEL}", mapping={"position": PULSAR_CHECKPOINT})
+    op = Position("by-dev-replicate-msg", b"\2" * 8)
+    state.hset("cdc:channel:one/catalog", "position", op.to_base64())
+    data = api.ask("position")["data"]
+    assert data["positions"] == [
+        {
+            "collection_id": 451700902162333733,
+            "channel_name": VCHANNEL,
+            "time": 451701426100633601 >> 18,
+            "tt": 451701426100633601,
+            "msg_id": PULSAR_CHECKPOINT,
+        }
+    ]
+    (op_position,) = data["op_positions"]
+    assert (op_position["collection_id"], op_position["channel_name"]) == (-10, "by-dev-replicate-msg")
+    assert op_position["msg_id"] == op.to_base64()
+
+
+def test_a_stopped_collection_is_told_as_the_reason(api: Api, state: redis.Redis) -> None:
+    api.create("a", task_id="one")
+    state.sadd("cdc:channels:one", VCHANNEL)
+    state.hset(f"cdc:channel:one/{VCHANNEL}", "stopped", "shard counts differ: 2 and 4")
+    for task in (api.ask("get", task_id="one")["data"]["task"], api.ask("list")["data"]["tasks"][0]):
+        assert task["reason"] == f"{VCHANNEL}: shard counts differ: 2 and 4"
+
+
+@pytest.fixture
+def _log_level() -> Iterator[None]:
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
+
+
+@pytest.mark.usefixtures("_log_level")
+@pytest.mark.parametrize(
+    ("operation", "params", "text", "stored"),
+    [
+        ("set_log_level", {"log_level": "error"}, "set log level to error", {"level": "error"}),
+        ("set_log_level", {}, "log_level is required", {}),
+        ("set_log_level", {"log_level": "loud"}, "log_level: 'loud' is none", {}),
+        ("set_log_level", {"log_level": {"a": 1}}, "log_level: ", {}),
+        ("set_force_log_msg", {"force": True}, "set force log msg to true", {"force": "1"}),
+        ("set_force_log_msg", {}, "force is required", {}),
+        ("reset_log_msg", {"count": 5, "duration": "10"}, "reset log msg count to 5", {"count": "5", "minutes": "10"}),
+        ("reset_log_msg", {"count": 5}, "duration is required", {}),
+        ("reset_log_msg", {"count": -5, "duration": 1}, "count: '-5' is wrong", {}),
+        ("reset_log_msg", {"count": "9" * 5000, "duration": 1}, "count: '999", {}),
+        ("explode", {}, "unsupported operation: explode", {}),
+        ("", {}, "unsupported operation: ", {}),
+    ],
+)
+def test_maintenance(
+    api: Api, state: redis.Redis, operation: str, params: dict[str, Any], text: str, stored: dict[str, str]
+) -> None:
+    answer = api.ask("maintenance", operation=operation, params=params)
+    assert answer["code"] == 200
+    assert answer["data"]["State"].startswith(text)
+    held = state.hgetall("cdc:log-level")
+    held.pop("since", None)
+    assert held == stored
+
+
+# Conflicts
+
+
+def test_conflicts_between_tasks_of_one_target(api: Api) -> None:
+    api.create("a", task_id="one")
+    assert "default.a is replicated by the task one already" in api.refused(api.create("a", "b"))
+    same = {"host": "TARGET", "port": 19530}
+    assert "default.a is replicated" in api.refused(api.create("a", milvus_connect_param=same))
+    assert api.create("a", milvus_connect_param={"uri": "http://another:19530"})["code"] == 200
+    assert api.create("*", task_id="rest")["code"] == 200
+    assert "default.b is covered by default.* of the task rest" in api.refused(api.create("b"))
+    api.ask("delete", task_id="one")
+    assert api.create("a")["code"] == 200
+
+
+def test_an_id_that_is_being_deleted_is_not_free_yet(api: Api) -> None:
+    api.create("a", task_id="one")
+    api.ask("delete", task_id="one")
+    assert "still being deleted, try again" in api.refused(api.create("a", task_id="one"))
+
+
+def test_the_limit_of_tasks(redis_server: Redis, state: redis.Redis) -> None:  # noqa: ARG001  an empty state
+    api = make_api(redis_server.url(DATABASE), max_tasks=2)
+    for name in ("a", "b"):
+        assert api.create(name, task_id=name)["code"] == 200
+    assert "limit of 2" in api.refused(api.create("c"))
+    api.ask("delete", task_id="a")
+    assert api.create("c")["code"] == 200
+
+
+def test_of_many_equal_creates_at_once_one_task_comes(api: Api, state: redis.Redis) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: api.create("a", task_id="one"), range(16)))
+    assert answers == [{"code": 200, "data": {"task_id": "one"}}] * 16
+    assert api.office.tickets == ["one"]
+    assert state.smembers("cdc:tasks") == {"one"}
+
+
+def test_of_many_overlapping_creates_at_once_no_name_is_taken_twice(api: Api) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: api.create("a", str(number % 3)), range(12)))
+    assert sorted(answer["code"] for answer in answers) == [200, *[400] * 11]
+
+
+# What is refused
+
+
+CREATES: list[tuple[dict[str, Any], str]] = [
+    ({"collection_infos": []}, "expected collection_infos or db_collections"),
+    ({"db_collections": {"x": [{"name": "b"}]}}, "collection_infos and db_collections: expected one of them"),
+    ({"milvus_connect_param": {}}, "expected a downstream"),
+    ({"milvus_connect_param": None}, "expected a downstream"),
+    ({"kafka_connect_param": {"address": "k:9092", "topic": "t"}}, "expected one downstream, not both"),
+    ({"milvus_connect_param": {"host": "h"}}, "milvus_connect_param.port: expected 1 to 65535"),
+    ({"milvus_connect_param": {"port": 19530}}, "milvus_connect_param.host: expected with port"),
+    ({"milvus_connect_param": {"host": "h", "port": "19530"}}, "milvus_connect_param.port: not a valid integer"),
+    ({"milvus_connect_param": {"host": "h", "port": 70000}}, "milvus_connect_param.port: expected 1 to 65535"),
+    ({"milvus_connect_param": {"host": "h", "port": True}}, "milvus_connect_param.port: not a valid"),
+    ({"milvus_connect_param": {"host": "h", "port": 1e400}}, "not JSON"),
+    ({"milvus_connect_param": {"uri": "ftp://h"}}, "milvus_connect_param.uri: an unknown scheme"),
+    ({"milvus_connect_param": {"uri": "http://u:hunter2@h:1"}}, "credentials do not belong into a uri"),
+    ({"milvus_connect_param": {"uri": "http://h:1", "host": "g", "port": 1}}, "another address than host and port"),
+    ({"milvus_connect_param": {"uri": "h:1", "username": "u"}}, "username and password: expected both or neither"),
+    ({"milvus_connect_param": {"uri": "h:1", "connect_timeout": -1}}, "connect_timeout: is below zero"),
+    ({"milvus_connect_param": {"uri": "h:1", "dial_config": {"ca_pem_path": "x"}}}, "dial_config: expected ca_pem"),
+    ({"milvus_connect_param": {"uri": "h:1", "enable_tls": "true"}}, "enable_tls: not a valid boolean"),
+    ({"milvus_connect_param": {"uri": "h:1", "user": "u"}}, "milvus_connect_param.user: unknown field"),
+    ({"surprise": 1}, "surprise: unknown field"),
+    ({"collection_infos": [{"name": ""}]}, "collection_infos[0].name: is empty"),
+    ({"collection_infos": [{}]}, "collection_infos[0].name: is empty"),
+    ({"collection_infos": [{"name": "a" * 257}]}, "is longer than 256 bytes"),
+    ({"collection_infos": [{"name": "a"}, {"name": "a"}]}, "'a' is there twice"),
+    ({"collection_infos": [{"name": 5}]}, "collection_infos.0.name: not a valid string"),
+    ({"collection_infos": {"name": "a"}}, "collection_infos: not a valid list"),
+    ({"collection_infos": [{"name": "*", "positions": {VCHANNEL: PULSAR_CHECKPOINT}}]}, "not with '*'"),
+    ({"collection_infos": [{"name": "a", "positions": {"p": PULSAR_CHECKPOINT}}]}, "'p' is no vchannel"),
+    ({"collection_infos": [{"name": "a", "positions": {VCHANNEL: "!!"}}]}, "expected a position"),
+    ({"collection_infos": [{"name": "a", "positions": {VCHANNEL: ""}}]}, "expected a position"),
+    (
+        {"collection_infos": [{"name": "a", "positions": {VCHANNEL: PULSAR_CHECKPOINT, "p_7v0": PULSAR_CHECKPOINT}}]},
+        "belong to different collections",
+    ),
+    ({"rpc_channel_info": {"name": "other-replicate-msg"}}, "expected the configured channel 'by-dev-replicate-msg'"),
+    ({"rpc_channel_info": {"position": "x"}}, "rpc_channel_info.position: expected a position"),
+    ({"buffer_config": {"period": -1}}, "buffer_config.period: is below zero"),
+    ({"buffer_config": {"size": -1}}, "buffer_config.size: is below zero"),
+    ({"task_id": "a/b"}, "task_id: 'a/b' is none"),
+    ({"task_id": "x" * 300}, "task_id: "),
+    ({"extra_info": {"enable_user_role": True}}, "enable_user_role: is not supported by this version yet"),
+    (
+        {"name_mapping": [{"source_db": "default", "target_db": "d", "collection_mapping": {"a": "b"}}]},
+        "name_mapping: is not supported by this version yet",
+    ),
+    ({"name_mapping": [{"source_db": "x", "target_db": "d"}]}, "x.* is not among the task's collections"),
+    ({"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1"}}, "kafka_connect_param.topic: expected"),
+    (
+        {"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1", "topic": "t"}},
+        "kafka_connect_param: is not supported by this version yet",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "problem"), CREATES, ids=[problem for _, problem in CREATES])
+def test_a_wrong_create_is_refused_by_name_and_changes_nothing(
+    api: Api, state: redis.Redis, change: dict[str, Any], problem: str
+) -> None:
+    data = {"milvus_connect_param": {"uri": "h:1"}, "collection_infos": [{"name": "a"}], **change}
+    message = api.refused(api.post(json.dumps({"request_type": "create", "request_data": data})))
+    assert problem in message
+    assert "hunter2" not in message
+    assert state.keys("*") == []
+    assert api.office.tickets == []
+
+
+def test_all_that_is_wrong_is_told_at_once(api: Api) -> None:
+    message = api.refused(api.create(buffer_config={"period": -1}, task_id="/"))
+    assert all(name in message for name in ("collection_infos", "buffer_config.period", "task_id"))
+
+
+def test_a_database_qualified_create(api: Api) -> None:
+    refused = {"": "is empty", "d" * 257: "is longer than 256 bytes"}
+    for name, problem in refused.items():
+        assert problem in api.refused(api.create(db_collections={name: [{"name": "a"}]}))
+    assert "expected at least one collection" in api.refused(api.create(db_collections={"db": []}))
+    assert api.create(db_collections={"*": [{"name": "*"}], "db": [{"name": "a"}]})["code"] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        ("[]", "no JSON object"),
+        ('"create"', "no JSON object"),
+        ("null", "no JSON object"),
+        ('{"a": NaN}', "not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' * 50 + "1" + "}" * 50, "nested too deeply"),
+        ('{"request_type": "list", "request_data": {"a": "\\ud800"}}', "no Unicode"),
+        ("9" * 10_000, "not JSON"),
+        ("{}", "request_type is missing, expected one of create, delete, pause, resume, get, position, list, maint"),
+        ('{"request_type": "explode"}', "'explode' is unknown, expected one of create"),
+        ('{"request_type": 5}', "'5' is unknown"),
+        ('{"request_type": ["list"]}', "is unknown"),
+        ('{"request_type": "list", "request_data": []}', "request_data: expected an object"),
+        ('{"request_type": "list", "request_data": {"a": 1}}', "a: unknown field"),
+        ('{"request_type": "list", "more": 1}', "more: unknown field"),
+        ('{"request_type": "get", "request_data": {"task_id": 5}}', "task_id: not a valid string"),
+        ('{"request_type": "delete", "request_data": {"task_id": "a", "ignore_not_found": 1}}', "not a valid boolean"),
+    ],
+)
+def test_a_body_that_is_no_request(api: Api, body: str | bytes, problem: str) -> None:
+    assert problem in api.refused(api.post(body))
+    assert api.ask("list")["code"] == 200
+
+
+def test_content_types(api: Api) -> None:
+    good = json.dumps({"request_type": "list"})
+    for kind in (
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "application/vnd.x+json",
+        None,
+    ):
+        assert api.post(good, content_type=kind)["code"] == 200
+    for kind in ("text/xml", "text/plain", "multipart/form-data"):
+        assert "expected application/json" in api.refused(api.post(good, content_type=kind))
+
+
+def test_other_methods_and_paths(api: Api) -> None:
+    for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"):
+        response = api.client.open("/cdc", method=method)
+        assert (response.status_code, response.json["code"]) == (200, 405)
+    assert api.client.get("/nothing").status_code == 404
+    assert api.client.get("/nothing").json["code"] == 404
+
+
+def test_an_oversized_body_is_answered_with_413(api: Api) -> None:
+    response = api.client.post("/cdc", data=b" " * (9 << 20), content_type="application/json")
+    assert (response.status_code, response.json["code"]) == (413, 413)
+    assert api.ask("list")["code"] == 200
+
+
+# What fails
+
+
+def test_a_source_that_is_away_fails_the_create_and_nothing_is_stored(api: Api, state: redis.Redis) -> None:
+    api.source.error = SourceUnavailable("the source's etcd at 127.0.0.1:2379 does not answer")
+    answer = api.create("a", task_id="one")
+    assert answer["code"] == 500
+    assert answer["message"].startswith("fail to handle the create request, error: the source's etcd")
+    assert state.keys("*") == []
+    api.source.error = None
+    assert api.create("a", task_id="one")["code"] == 200
+
+
+def test_a_defect_of_ours_is_an_answer_too(api: Api) -> None:
+    api.source.error = ZeroDivisionError("of ours")
+    answer = api.create("a")
+    assert answer == {"code": 500, "message": "internal error (ZeroDivisionError), see the log of the API"}
+
+
+def test_a_redis_that_is_away_and_comes_back(tmp_path: Path) -> None:
+    with Redis(tmp_path) as server:
+        api = make_api(server.url())
+        assert api.create("a", task_id="one")["code"] == 200
+        assert api.client.get("/readyz").status_code == 200
+        server.kill()
+        for answer in (api.ask("list"), api.create("b"), api.ask("pause", task_id="one")):
+            assert answer["code"] == 500
+            assert "CDC_REDIS_URL" in answer["message"]
+        assert api.client.get("/healthz").status_code == 200
+        response = api.client.get("/readyz")
+        assert (response.status_code, response.json["status"]) == (503, "not ready")
+        server.start().wait_ready()
+        assert [task["task_id"] for task in api.ask("list")["data"]["tasks"]] == ["one"]
+        assert api.client.get("/readyz").status_code == 200
+
+
+def test_another_versions_state_is_refused(api: Api, state: redis.Redis) -> None:
+    state.set("cdc:schema", "0")
+    assert "schema version 0" in api.client.get("/readyz").json["reason"]
+    answer = api.create("a")
+    assert answer["code"] == 500
+    assert "schema version 0" in answer["message"]
+    assert state.keys("*") == ["cdc:schema"]
+
+
+# Secrets
+
+
+def test_secrets_are_in_no_answer_no_log_and_with_a_key_not_in_redis(
+    redis_server: Redis, state: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    api = make_api(redis_server.url(DATABASE), secret_key=Fernet.generate_key().decode())
+    param = {"uri": "http://target:1", "username": "user-hunter1", "password": "hunter2", "token": "root:hunter3"}
+    answers = [api.create("a", task_id="one", milvus_connect_param=param)]
+    answers.append(api.create("a", milvus_connect_param={**param, "password": ["hunter2"]}))
+    answers.append(api.create("a", milvus_connect_param=param))
+    answers += [api.ask("get", task_id="one"), api.ask("list"), api.ask("position")]
+    assert [answer["code"] for answer in answers] == [200, 400, 400, 200, 200, 200]
+    assert "hunter" not in json.dumps(answers)
+    assert "hunter" not in caplog.text
+    assert "hunter" not in str(state.hgetall("cdc:task:one"))
+    other = make_api(redis_server.url(DATABASE))
+    answer = other.ask("get", task_id="one")
+    assert answer["code"] == 500
+    assert "CDC_SECRET_KEY" in answer["message"]
+
+
+# Anything
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_FIELDS = [
+    *("task_id", "milvus_connect_param", "kafka_connect_param", "collection_infos", "db_collections"),
+    *("rpc_channel_info", "extra_info", "buffer_config", "name_mapping", "disable_auto_start"),
+    *("operation", "params", "ignore_not_found"),
+]
+_INNER = ["uri", "host", "port", "name", "positions", "use_start_position", "dial_config", "address", "topic", "period"]
+near_values = st.recursive(
+    json_values, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_INNER), inner, max_size=3)
+)
+kinds = st.sampled_from(["create", "delete", "pause", "resume", "get", "position", "list", "maintenance"])
+requests = st.fixed_dictionaries(
+    {
+        "request_type": kinds | json_values,
+        "request_data": st.dictionaries(st.sampled_from(_FIELDS), near_values, max_size=4),
+    }
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=requests | json_values | st.binary(max_size=50))
+def test_whatever_comes_is_answered_and_a_refused_request_changes_nothing(
+    api: Api, state: redis.Redis, body: Any
+) -> None:
+    state.flushdb()
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    answer = api.post(data)
+    assert answer["code"] in (200, 400)
+    if answer["code"] == 400:
+        assert answer["message"]
+        assert state.keys("*") == []
+
+
+def test_many_clients_at_once(api: Api) -> None:
+    """Creates, pauses, resumes, deletes and looks of one set of tasks from many threads: only worded answers."""
+    start = threading.Barrier(6)
+
+    def client(number: int) -> list[int]:
+        start.wait()
+        codes = []
+        for turn in range(20):
+            task_id = f"task-{(number + turn) % 4}"
+            kinds = ("pause", "resume", "get", "position", "delete")
+            codes += [api.ask(kind, task_id=task_id)["code"] for kind in kinds]
+            codes += [api.ask("list")["code"]]
+            codes.append(api.create(f"c{number}", task_id=f"{task_id}-{turn}")["code"])
+        return codes
+
+    with ThreadPoolExecutor(6) as pool:
+        codes = {code for codes in pool.map(client, range(6)) for code in codes}
+    assert codes <= {200, 400}

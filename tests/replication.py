@@ -1,0 +1,162 @@
+"""Fixtures with the whole system: a source, a standby, web and workers, and a task over everything in `default`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+import redis
+from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from cdc_core.coordination.channels import ChannelStore
+from cdc_core.names import Keys
+from deploy.local import Stack
+from deploy.local.compare import DEFAULT, Comparison, wait_equal
+from deploy.local.system import System
+
+PATIENCE = 240.0
+"""Seconds until what has not come will not come; the machine may be busy with anything."""
+
+
+class Replication:
+    """Servers, our processes, and a task that replicates the whole of database `default`."""
+
+    def __init__(self, stack: Stack, system: System) -> None:
+        self.stack = stack
+        self.system = system
+        self.api = system.api
+        self.source = MilvusClient(uri=stack.source.uri)
+        self.target = MilvusClient(uri=stack.target.uri)
+        self.state = redis.Redis.from_url(stack.redis.url(), decode_responses=True)
+        self.task = self.create({DEFAULT: [{"name": "*"}]})
+
+    def create(self, selection: dict[str, list[dict[str, Any]]], **more: Any) -> str:
+        """A task with that selection."""
+        connect = {"uri": self.stack.target.uri, **more.pop("connect", {})}
+        return self.api.create(milvus_connect_param=connect, db_collections=selection, **more)
+
+    def delete(self, task: str) -> None:
+        """And wait until nothing of it is left."""
+        self.api.delete(task, ignore_not_found=True)
+        await_that(lambda: not self.state.sismember(Keys().tasks, task), "the task is forgotten")
+
+    def at_rest(self, task: str) -> None:
+        """Wait until nothing of a paused task runs any more."""
+        store = ChannelStore(self.state, Keys())
+        await_that(lambda: not any(state.owner for state in store.of_task(task)), "all channels are released")
+
+    def source_of(self, database: str) -> MilvusClient:
+        return MilvusClient(uri=self.stack.source.uri, db_name=database)
+
+    def target_of(self, database: str) -> MilvusClient:
+        return MilvusClient(uri=self.stack.target.uri, db_name=database)
+
+    def equal(self, names: Iterable[str], database: str = DEFAULT) -> list[Comparison]:
+        """Wait until these hold the same on both sides; nobody writes meanwhile."""
+        return [
+            wait_equal(self.stack.source.uri, self.stack.target.uri, name, database, timeout=PATIENCE) for name in names
+        ]
+
+    def gone(self, names: Iterable[str], database: str = DEFAULT) -> None:
+        """Wait until the target has none of these."""
+        with closing(self.target_of(database)) as client:
+            names = set(names)
+            await_that(lambda: not names & set(client.list_collections()), f"{sorted(names)} are gone on the target")
+
+    def running(self) -> None:
+        """No task is Paused."""
+        assert {task["state"] for task in self.api.list()} == {"Running"}
+
+    def close(self) -> None:
+        self.source.close()
+        self.target.close()
+        self.state.close()
+
+
+class OwnDatabase:
+    """A database of one test, with tasks of its own; a context manager that removes all of it, on both sides."""
+
+    def __init__(self, replication: Replication) -> None:
+        self.name = a_name("db")
+        self.replication = replication
+        self.tasks: list[str] = []
+        replication.source.create_database(self.name)
+        self.source = replication.source_of(self.name)
+
+    def task(self, *infos: dict[str, Any], **more: Any) -> str:
+        """Over the collections `infos` of this database, or all of it."""
+        task = self.replication.create({self.name: list(infos) or [{"name": "*"}]}, **more)
+        self.tasks.append(task)
+        return task
+
+    def target(self) -> MilvusClient:
+        """A client; the database is there once a collection is."""
+        return self.replication.target_of(self.name)
+
+    def equal(self, *names: str) -> list[Comparison]:
+        return self.replication.equal(names, self.name)
+
+    def on_target(self) -> set[str]:
+        """Its collections there."""
+        if self.name not in self.replication.target.list_databases():
+            return set()
+        with closing(self.target()) as client:
+            return set(client.list_collections())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in self.source.list_collections():
+            self.source.drop_collection(name)
+        self.source.close()
+        source, target = self.replication.source, self.replication.target
+        await_that(lambda: succeeds(lambda: source.drop_database(self.name)), f"{self.name} can be dropped")
+        if error is None:
+            await_that(lambda: self.name not in target.list_databases(), f"{self.name} is gone on the target")
+        for task in self.tasks:
+            self.replication.delete(task)
+
+
+def await_that(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come true that {what}"
+        time.sleep(0.1)
+
+
+def succeeds(call: Callable[[], object]) -> bool:
+    """Whether Milvus does not refuse it."""
+    try:
+        call()
+    except MilvusException:
+        return False
+    return True
+
+
+def a_name(prefix: str = "c") -> str:
+    return f"{prefix}_{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture(scope="session", params=["kafka", "rocksmq"])
+def replication(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replication]:
+    """By the source's queue; tests keep apart by collection and database."""
+    stack: Stack = request.getfixturevalue(f"{request.param}_stack")
+    yield from _replication(stack, tmp_path_factory.mktemp(f"{request.param}-system"))
+
+
+def _replication(stack: Stack, directory: Path) -> Iterator[Replication]:
+    with System(directory, stack.environment()) as system:
+        found = Replication(stack, system)
+        yield found
+        found.delete(found.task)
+        found.close()

@@ -1,0 +1,82 @@
+"""Fixtures with real servers: started when a test first asks, kept for the session, ended with it.
+
+A server that cannot be had on this machine skips the test, and fails it in CI (environment variable CI): there a
+skipped test would be taken for a passed one.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import pytest
+
+from deploy.local import Etcd, Kafka, Milvus, MilvusOptions, Redis, Stack, Unavailable
+
+# Seconds. A killed Milvus answers queries about twice this later, instead of 35 s; a test must not suspend one longer.
+_SESSION_TTL = 10
+
+_Running = TypeVar("_Running", bound=AbstractContextManager[object])
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis of the session; tests keep apart by key or database."""
+    with or_skip(lambda: Redis(tmp_path_factory.mktemp("redis"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """An etcd of the session; tests keep apart by prefix."""
+    with or_skip(lambda: Etcd(tmp_path_factory.mktemp("etcd"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka of the session; tests keep apart by topic."""
+    with or_skip(lambda: Kafka(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def standby_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """A standby that is ticked by hand; the stacks' standbys are ticked by who replicates to them, and nobody else.
+
+    For one module: a collection that was dropped by API alone lets a later flush hang.
+    """
+    options = MilvusOptions(name="alone", standby=True, session_ttl=_SESSION_TTL)
+    with or_skip(lambda: Milvus(tmp_path_factory.mktemp("standby"), options)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rocksmq_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A source on RocksMQ, a standby and a Redis; tests keep apart by collection."""
+    with or_skip(lambda: Stack(tmp_path_factory.mktemp("rocksmq-stack"), session_ttl=_SESSION_TTL)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def kafka_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A source on Kafka, a standby and a Redis; tests keep apart by collection."""
+    with or_skip(lambda: Stack(tmp_path_factory.mktemp("kafka-stack"), "kafka", session_ttl=_SESSION_TTL)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def pulsar_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A source on Pulsar, a standby and a Redis; tests keep apart by collection."""
+    with or_skip(lambda: Stack(tmp_path_factory.mktemp("pulsar-stack"), "pulsar", session_ttl=_SESSION_TTL)) as stack:
+        yield stack
+
+
+def or_skip(make: Callable[[], _Running]) -> _Running:
+    """What `make` makes; without the server, the test is skipped or, in CI, failed."""
+    try:
+        return make()
+    except Unavailable as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have every server: {reason}")
+        pytest.skip(str(reason))

@@ -1,0 +1,86 @@
+"""From the data of a `create` to a spec: what is right, in all its spellings. (What is wrong: test_api.py.)"""
+
+from typing import Any
+
+import pytest
+
+from api.create import spec_of
+from api.errors import RefusedError
+from api.schemas import CreateSchema, load
+from cdc_core.coordination.log_switch import LogSettings
+from cdc_core.model.position import Position
+from cdc_core.model.task import BufferConfig, CollectionSelector, DialConfig, MilvusConnect, TaskSpec
+from cdc_core.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = Settings(source_mq="kafka://127.0.0.1:9092", source_channel_prefix="in")
+TARGET = {"milvus_connect_param": {"uri": "http://target:19530"}}
+
+
+def spec(**data: Any) -> TaskSpec:
+    return spec_of(load(CreateSchema(), {**TARGET, **data}), SETTINGS)
+
+
+def test_every_field_is_taken() -> None:
+    at, op = Position("in-rootcoord-dml_0", b"\1" * 8), Position("in-replicate-msg", b"\2" * 8)
+    dial = {"ca_pem_path": "/ca", "client_pem_path": "/c", "client_key_path": "/k", "server_name": "n"}
+    made = spec(
+        task_id="one",
+        milvus_connect_param={
+            "host": "target",
+            "port": 19530,
+            "username": "u",
+            "password": "p",
+            "enable_tls": True,
+            "dial_config": dial,
+            "connect_timeout": 3,
+            "channel_num": 4,
+            "ignore_partition": True,
+        },
+        collection_infos=[{"name": "a", "positions": {"in-rootcoord-dml_0_5v0": at.to_base64()}}, {"name": "*"}],
+        rpc_channel_info={"name": "in-replicate-msg", "position": op.to_base64()},
+        extra_info={"enable_user_role": False},
+        buffer_config={"period": 1, "size": 2},
+        name_mapping=[],
+        disable_auto_start=True,
+    )
+    assert made == TaskSpec(
+        task_id="one",
+        target=MilvusConnect(
+            "", "target", 19530, "u", "p", "", True, DialConfig("n", "", "/ca", "/c", "/k"), 3, 4, True
+        ),
+        selectors={
+            "default": (CollectionSelector("a", {"in-rootcoord-dml_0_5v0": at}), CollectionSelector("*", {})),
+        },
+        op_position=op,
+        buffer_config=BufferConfig(1, 2),
+        disable_auto_start=True,
+    )
+
+
+def test_empty_parameters_of_the_other_kind_of_target_are_as_absent() -> None:
+    empty = {"address": "", "topic": "", "enable_sasl": False, "sasl": {"username": ""}}
+    assert spec(collection_infos=[{"name": "a"}], kafka_connect_param=empty, db_collections={}).by_database is False
+    made = spec(db_collections={"*": [{"name": "a", "use_start_position": True}]}, collection_infos=[])
+    assert made.by_database
+    assert made.selectors == {"*": (CollectionSelector("a", {}, True),)}
+
+
+def test_a_name_of_exactly_the_limit_is_taken_and_bytes_count() -> None:
+    assert spec(collection_infos=[{"name": "a" * 256}]).selectors["default"][0].name == "a" * 256
+    with pytest.raises(RefusedError, match="longer than 256 bytes"):
+        spec(collection_infos=[{"name": "ä" * 129}])
+
+
+def test_uri_and_host_may_both_be_there_when_they_agree() -> None:
+    param = {"uri": "http://target:19530", "host": "TARGET", "port": 19530}
+    assert spec(milvus_connect_param=param, collection_infos=[{"name": "a"}]).target.identity == "target:19530"
+
+
+def test_when_data_messages_are_logged() -> None:
+    sampling = LogSettings(count=2, minutes=1, since=100.0)
+    assert sampling.wants_messages(now=101.0, logged=1)
+    assert not sampling.wants_messages(now=101.0, logged=2)
+    assert not sampling.wants_messages(now=161.0, logged=0)
+    assert LogSettings(force=True).wants_messages(now=1e9, logged=10**6)

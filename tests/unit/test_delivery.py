@@ -1,0 +1,155 @@
+"""Calls to a target that fails in every way it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+
+from cdc_core.clock import ManualClock
+from cdc_core.codec.rewrite import Address
+from cdc_core.coordination.leases import ChannelKey, Claim, Order
+from cdc_core.errors import TaskStopped
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
+from cdc_core.pipeline import delivery as deliveries
+from cdc_core.pipeline.batch import Batch, Row
+from cdc_core.pipeline.delivery import Delivery
+from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.member import Flight, Member
+from cdc_core.sink import base as sinks
+from cdc_core.sink.base import TargetCollection
+from cdc_core.sink.memory import Fault, MemoryTarget
+from cdc_core.source.window import Mark
+from tests.messages import collection, parsed, simple_insert
+
+pytestmark = pytest.mark.unit
+
+T = Tso.of(1_700_000_000_000)
+TICK = Tso(T + 100)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdc_core.backoff.delay", lambda *_args, **_more: 0.0)
+
+
+@pytest.fixture
+def target() -> MemoryTarget:
+    return MemoryTarget(pchannels=1)
+
+
+class Hands:
+    """One delivery to one pchannel, on a clock that stands still."""
+
+    def __init__(self, target: MemoryTarget) -> None:
+        target.create_collection(collection("c"))
+        made = target.describe("default", "c")
+        assert made is not None
+        self.made: TargetCollection = made
+        self.target = target
+        self.clock = ManualClock()
+        self.recovered = 0
+        self.delivery = Delivery(target, self._recover)
+
+    def flight(self, *keys: int) -> Flight:
+        lease = Lease(Claim(ChannelKey("one", f"c_{keys[0]}v0"), "1", False, {}), self.clock, self.clock.monotonic())
+        member = Member(lease, "p", T, lambda: None, lambda _batch: None, lambda: None)
+        where = Address(self.made.id, self.made.vchannels[0].name, "c", "default", self.made.partitions["_default"], "")
+        rows = [Row(parsed(simple_insert([key], T + key, msg_id=key).SerializeToString(), key), where) for key in keys]
+        batch = Batch(Mark(TICK, Position("v", b"", TICK)), rows, 1)
+        return Flight(member, batch, batch.outgoing(None))
+
+    def deliver(self, *flights: Flight, tick: Tso | None = TICK) -> Collection[Flight]:
+        return self.delivery.deliver(self.made.vchannels[0].pchannel, flights, tick)
+
+    @property
+    def visible(self) -> list[object]:
+        return [row["id"] for row in self.target.rows("default", "c")]
+
+    def _recover(self) -> None:
+        self.recovered += 1
+
+
+@pytest.fixture
+def hands(target: MemoryTarget) -> Hands:
+    return Hands(target)
+
+
+def test_flights_and_tick_travel_in_one_call(hands: Hands) -> None:
+    flights = hands.flight(1, 2), hands.flight(3)
+    assert list(hands.deliver(*flights)) == list(flights)
+    assert (hands.target.calls, hands.visible, hands.recovered) == (1, [1, 2, 3], 0)
+
+
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.AMBIGUOUS, Fault.PARTIAL])
+def test_a_call_of_unclear_outcome_is_repeated_with_the_same_bytes(hands: Hands, fault: Fault) -> None:
+    """The tick is in it: where it arrived, the rows before it had arrived too."""
+    hands.target.faults.extend([fault, fault])
+    flight = hands.flight(1, 2, 3)
+    assert list(hands.deliver(flight, tick=None)) == [flight]
+    hands.deliver()
+    assert hands.visible == [1, 2, 3]
+    assert hands.target.violations == []
+    assert (hands.recovered, hands.delivery.trouble) == (1, None)
+
+
+def test_much_travels_in_several_calls_and_the_tick_behind_the_last(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flight = hands.flight(1, 2, 3)
+    monkeypatch.setattr(deliveries, "CALL_BYTES", len(flight.outgoing.payloads[0]) * 2)
+    assert list(hands.deliver(flight)) == [flight]
+    assert (hands.target.calls, hands.visible, hands.target.violations) == (2, [1, 2, 3], [])
+
+
+def test_what_is_refused_for_good_is_told_from_what_travelled_with_it(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = hands.flight(1), hands.flight(2, 3)
+    largest = max(len(payload) for payload in good.outgoing.payloads)
+    bad.outgoing.payloads[0] += b"\xa2\x06" + bytes([100]) + b"x" * 100  # type: ignore[index] # a larger message
+    monkeypatch.setattr(sinks, "MAX_MESSAGE_BYTES", largest + 10)
+    assert list(hands.deliver(good, bad)) == [good]
+    assert "cannot be replicated" in bad.abandoned
+    assert not good.abandoned
+    assert bad.member.error is None, "the gate tells it, when it is recorded"
+
+
+def test_no_standby_stops_the_task(hands: Hands) -> None:
+    hands.target.standby = False
+    flight = hands.flight(1)
+    assert hands.deliver(flight) == ()
+    assert isinstance(flight.member.error, TaskStopped)
+    assert not flight.abandoned, "its fate is unclear: it stays recorded"
+
+
+def test_a_lease_that_ends_ends_its_flight_and_no_other(hands: Hands) -> None:
+    lost, good = hands.flight(1), hands.flight(2)
+    lost.member.lease.tell(Order.LOST)
+    assert list(hands.deliver(lost, good)) == [good]
+    assert hands.visible == [2]
+
+
+def test_a_lease_about_to_end_begins_no_call(hands: Hands) -> None:
+    flight = hands.flight(1)
+    hands.clock.advance(flight.member.lease.left - 0.5)
+    assert hands.deliver(flight, tick=None) == ()
+    assert hands.target.calls == 0
+
+
+def test_who_is_told_to_stop_sends_once_more_but_does_not_wait_for_a_target_that_is_away(hands: Hands) -> None:
+    flight = hands.flight(1)
+    flight.member.lease.tell(Order.PAUSE)
+    hands.target.faults.append(Fault.AMBIGUOUS)
+    assert hands.deliver(flight, tick=None) == ()
+    assert hands.target.calls == 1
+    again = hands.flight(2)
+    again.member.lease.tell(Order.PAUSE)
+    assert list(hands.deliver(again)) == [again]
+
+
+def test_a_tick_alone_is_left_to_the_ticker_when_the_target_does_not_take_it(hands: Hands) -> None:
+    hands.target.faults.append(Fault.UNAVAILABLE)
+    assert hands.deliver() == ()
+    assert (hands.target.calls, hands.recovered) == (1, 1)

@@ -1,0 +1,213 @@
+"""Settings: where they come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from cdc_core.settings import Settings, SettingsError
+
+pytestmark = pytest.mark.unit
+
+REFERENCE = """\
+address: 0.0.0.0:8445
+maxTaskNum: 7
+metaStoreConfig:
+  storeType: etcd
+  etcd:
+    address: ["http://127.0.0.1:2379"]
+  rootPath: cdc
+sourceConfig:
+  replicateChan: in01-replicate-msg
+  etcd:
+    address:
+      - http://10.0.0.1:2379
+      - 10.0.0.2:2379
+    rootPath: in01
+    metaSubPath: meta2
+    enableAuth: true
+    username: root
+    password: 123456
+    enableTLS: false
+    tlsCertPath: deployment/cert/client.pem
+    tlsKeyPath: deployment/cert/client.key
+    tlsCACertPath: deployment/cert/ca.pem
+  readChanLen: 10
+  channelNum: 16
+  timeTickInterval: 500
+  defaultPartitionName: _first
+  kafka:
+    address: 10.0.0.3:9092
+    enableSASL: true
+    SASL:
+      username: u
+      password: p
+      mechanisms: SCRAM-SHA-256
+      securityProtocol: SASL_SSL
+maxNameLength: 200
+logLevel: warn
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("CDC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"CDC_{name}", value)
+    return Settings.load()
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, **environment)
+    return caught.value.problems
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SOURCE_MQ="kafka://127.0.0.1:9092")
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8444)
+    assert settings.source_etcd_endpoints == ("127.0.0.1:2379",)
+    assert settings.source_etcd_root == settings.source_channel_prefix == "by-dev"
+    assert (settings.max_tasks, settings.max_name_length, settings.keepalive) == (100, 256, True)
+    assert settings.ignored == ()
+
+
+def test_the_environment_wins_over_the_env_file_and_that_over_the_references_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cdc.yaml").write_text(REFERENCE)
+    (tmp_path / ".env").write_text("CDC_CONFIG=cdc.yaml\nCDC_MAX_TASKS=8\nCDC_SOURCE_ETCD_ROOT=in02\n")
+    settings = load(monkeypatch, MAX_TASKS="9")
+    assert (settings.max_tasks, settings.source_etcd_root, settings.max_name_length) == (9, "in02", 200)
+
+
+def test_the_references_file_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cdc.yaml").write_text(REFERENCE)
+    settings = load(monkeypatch, CONFIG=str(tmp_path / "cdc.yaml"), TYPO="1")
+    assert settings.http_address == "0.0.0.0:8445"
+    assert settings.source_channel_prefix == "in01"
+    assert settings.source_etcd_endpoints == ("10.0.0.1:2379", "10.0.0.2:2379")
+    assert (settings.source_etcd_root, settings.source_meta_subpath) == ("in01", "meta2")
+    assert settings.source_etcd_username == "root"
+    assert settings.source_etcd_password.get_secret_value() == "123456"
+    assert settings.source_etcd_cert is None, "TLS is switched off"
+    assert settings.source_mq == "kafka://10.0.0.3:9092"
+    assert settings.source_mq_options == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanisms": "SCRAM-SHA-256",
+        "sasl.username": "u",
+        "sasl.password": "p",
+    }
+    assert (settings.default_partition_name, settings.log_level) == ("_first", "warn")
+    assert settings.ignored == (
+        "CDC_TYPO",
+        "metaStoreConfig.etcd.address",
+        "metaStoreConfig.rootPath",
+        "metaStoreConfig.storeType",
+        "sourceConfig.channelNum",
+        "sourceConfig.readChanLen",
+        "sourceConfig.timeTickInterval",
+    )
+
+
+def test_what_is_wrong_in_the_references_file_is_named_as_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "cdc.yaml"
+    file.write_text(
+        "maxTaskNum: many\nlogLevel: loud\nsourceConfig:\n  replicateChan: x\n"
+        "  kafka: {address: 'k:1'}\n  pulsar: {address: 'pulsar://p:1'}\n"
+    )
+    assert problems(monkeypatch, CONFIG=str(file), HTTP_ADDRESS="x") == [
+        "CDC_HTTP_ADDRESS: expected host:port, e.g. 127.0.0.1:8444",
+        "CDC_SOURCE_CHANNEL_PREFIX: sourceConfig.replicateChan: expected <channel prefix>-replicate-msg",
+        (
+            "CDC_SOURCE_MQ: sourceConfig.pulsar.address and sourceConfig.kafka.address: "
+            "expected one of them: the queue of the source"
+        ),
+        "CDC_MAX_TASKS: maxTaskNum: expected a valid integer, unable to parse string as an integer",
+        "CDC_LOG_LEVEL: logLevel: expected 'debug', 'info', 'warn' or 'error'",
+    ]
+    settings = load(
+        monkeypatch,
+        HTTP_ADDRESS="h:1",
+        SOURCE_CHANNEL_PREFIX="x",
+        SOURCE_MQ="nats://h:1",
+        MAX_TASKS="1",
+        LOG_LEVEL="info",
+    )
+    assert settings.source_mq == "nats://h:1", "the environment wins over what is wrong in the file"
+
+
+@pytest.mark.parametrize("content", ["- a", "a: [", "\x00"])
+def test_a_file_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str) -> None:
+    (tmp_path / "c.yaml").write_text(content)
+    for path in ("c.yaml", "missing.yaml", "."):
+        (problem,) = problems(monkeypatch, CONFIG=path, SOURCE_MQ="nats://h:1")
+        assert problem.startswith("CDC_CONFIG: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("HTTP_ADDRESS", "8444", "expected host:port"),
+        ("HTTP_ADDRESS", "h:99999", "expected host:port"),
+        ("REDIS_URL", "http://secret@h", "expected redis://"),
+        ("BROKER_URL", "secret", "expected a Celery broker's URL"),
+        ("SOURCE_ETCD_ENDPOINTS", "h", "expected host:port[,host:port]"),
+        ("SOURCE_ETCD_ENDPOINTS", ",", "expected host:port[,host:port]"),
+        ("SOURCE_ETCD_ROOT", "/a/", "expected a name"),
+        ("SOURCE_ETCD_CA_CERT", "/nowhere/ca.pem", "does not exist on this host"),
+        ("SOURCE_MQ", "kafka://h", "expected kafka://host:port"),
+        ("SOURCE_MQ", "rocksmq://relative", "the directory of RocksMQ is absolute"),
+        ("WORKER_SLOTS", "0", "expected greater than or equal to 1"),
+        ("KEEPALIVE", "maybe", "expected a valid boolean"),
+        ("SECRET_KEY", "secret", "expected 32 bytes in URL-safe base64"),
+        ("LOG_LEVEL", "loud", "expected 'debug', 'info', 'warn' or 'error'"),
+        ("LOG_FORMAT", "xml", "expected 'json' or 'console'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    (problem,) = problems(monkeypatch, **{"SOURCE_MQ": "nats://h:1", name: value})
+    assert problem.startswith(f"CDC_{name}: ")
+    assert expected in problem
+    assert "secret" not in problem
+
+
+def test_all_wrong_ones_at_once_also_the_missing_and_the_half_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = problems(monkeypatch, MAX_TASKS="0", SOURCE_ETCD_USERNAME="u", SOURCE_KAFKA_PASSWORD="p")
+    assert [problem.partition(":")[0] for problem in found] == [
+        "CDC_SOURCE_ETCD_PASSWORD",
+        "CDC_SOURCE_MQ",
+        "CDC_SOURCE_KAFKA_PASSWORD",
+        "CDC_MAX_TASKS",
+    ]
+    assert "is not set; expected the source's queue" in found[1]
+
+
+def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch,
+        SOURCE_MQ="kafka://user:hunter2@h:1",
+        REDIS_URL="redis://:hunter2@h",
+        BROKER_URL="redis://:hunter2@h",
+        SOURCE_ETCD_USERNAME="u",
+        SOURCE_ETCD_PASSWORD="hunter2",
+        SECRET_KEY=Fernet.generate_key().decode(),
+    )
+    assert "hunter2" not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(("given", "level"), [("WARNING", "warn"), ("Debug", "debug"), ("", "info")])
+def test_spellings_of_a_level(monkeypatch: pytest.MonkeyPatch, given: str, level: str) -> None:
+    assert load(monkeypatch, SOURCE_MQ="nats://h:1", LOG_LEVEL=given).log_level == level

@@ -1,0 +1,200 @@
+"""The windows of one vchannel, and how far it is while nothing comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdc_core.codec import rewrite
+from cdc_core.codec.protobuf import common_pb2, msg_pb2
+from cdc_core.errors import SourceUnavailable
+from cdc_core.model.channel import VChannel
+from cdc_core.model.message import Kind, Message
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
+from cdc_core.source.base import Record
+from cdc_core.source.feed import Feed
+from cdc_core.source.subscription import Subscription
+from tests.messages import SOURCE_PCHANNEL, parsed, simple_insert
+
+pytestmark = pytest.mark.unit
+
+T = Tso.of(1_700_000_000_000)
+VCHANNEL = VChannel(SOURCE_PCHANNEL, 440, 0)
+
+
+@dataclass
+class Ticks:
+    tick: Message | None = None
+
+
+def row(order: int, after: int) -> Message:
+    return parsed(simple_insert([after], T + after).SerializeToString(), order)
+
+
+def tick(order: int, after: int) -> Message:
+    return parsed(rewrite.time_tick(Tso(T + after)), order)
+
+
+def subscription(start: int = 0, limit: int = 1 << 20) -> Subscription:
+    made = Subscription(VCHANNEL, Position("", b"", Tso(T + start)), lambda: limit)
+    made.source = Ticks()
+    return made
+
+
+def close(made: Subscription, at: Message) -> bool:
+    """As a feed does."""
+    more = made.close_window(at)
+    assert isinstance(made.source, Ticks)
+    made.source.tick = at
+    return more
+
+
+def test_a_window_holds_what_the_tick_covers_and_the_rest_waits() -> None:
+    made = subscription()
+    for message in (row(1, 10), row(2, 30), row(3, 5)):
+        assert made.offer(message)
+    assert close(made, tick(4, 20))
+    (window,) = made.take(1 << 20, 0)
+    assert [message.order for message in window.messages] == [1, 3]
+    assert window.mark.resolved == T + 20
+    assert window.mark.position == Position(VCHANNEL.name, row(2, 30).message_id, Tso(T + 20)), "the first of the rest"
+    assert not close(made, tick(5, 40))
+    (window,) = made.take(1 << 20, 0)
+    assert [message.order for message in window.messages] == [2]
+    assert window.mark.position.message_id == tick(5, 40).message_id
+
+
+def test_what_is_at_or_below_the_start_is_dropped_exactly() -> None:
+    made = subscription(start=10)
+    assert [made.offer(row(n, n)) for n in (9, 10, 11)] == [False, False, True]
+
+
+def test_what_an_earlier_feed_has_delivered_is_dropped() -> None:
+    made = subscription()
+    made.skip_until = 4
+    assert [made.offer(row(order, 10)) for order in (4, 5)] == [False, True]
+
+
+def test_the_idle_mark_goes_with_the_ticks_only_while_nothing_waits() -> None:
+    made = subscription()
+    assert made.idle_mark() is None
+    close(made, tick(1, 10))
+    mark = made.idle_mark()
+    assert mark is not None
+    assert (mark.resolved, mark.position.message_id) == (T + 10, tick(1, 10).message_id)
+    made.offer(row(2, 15))
+    assert made.idle_mark() == mark.__class__(
+        mark.resolved, Position(VCHANNEL.name, row(2, 15).message_id, Tso(T + 10))
+    )
+    close(made, tick(3, 20))
+    assert made.idle_mark() is None, "a window waits"
+    assert len(made.take(1 << 20, 0)) == 1
+    assert made.idle_mark() is None, "it is under way"
+    made.settled(1)
+    mark = made.idle_mark()
+    assert mark is not None
+    assert mark.resolved == T + 20
+
+
+def test_the_idle_mark_waits_for_a_window_that_the_tick_is_about_to_close() -> None:
+    made = subscription()
+    made.offer(row(1, 5))
+    made.source = Ticks(tick(2, 10))
+    assert made.idle_mark() is None
+
+
+def test_the_idle_mark_is_never_below_the_start_and_never_of_an_older_place() -> None:
+    made = subscription(start=50)
+    close(made, tick(3, 10))
+    mark = made.idle_mark()
+    assert mark is not None
+    assert mark.resolved == T + 50
+    made.skip_until = 3
+    assert made.idle_mark() is None
+
+
+def test_it_is_full_by_bytes_and_takes_one_window_however_large() -> None:
+    made = subscription(limit=1)
+    assert not made.full
+    for order in (1, 3):
+        made.offer(row(order, order))
+        close(made, tick(order + 1, order + 1))
+    assert made.full
+    assert len(made.take(1, 0)) == 1
+    assert made.backlog > 0
+    assert len(made.take(1, 0)) == 1
+    assert (made.backlog, made.full) == (0, False)
+    assert made.take(1, 0) == []
+
+
+def test_an_error_comes_behind_what_was_complete_and_ends_it() -> None:
+    made = subscription()
+    made.offer(row(1, 1))
+    close(made, tick(2, 2))
+    made.offer(row(3, 3))
+    made.fail(SourceUnavailable("first"))
+    made.fail(SourceUnavailable("second"))
+    close(made, tick(4, 4))
+    assert not made.offer(row(5, 5))
+    assert len(made.take(1 << 20, 0)) == 1
+    made.settled(1)
+    assert made.idle_mark() is None
+    with pytest.raises(SourceUnavailable, match="first"):
+        made.take(1, 0)
+
+
+def test_a_wake_ends_a_wait() -> None:
+    made = subscription()
+    made.wake()
+    assert made.take(1, 60) == []
+
+
+@given(st.lists(st.one_of(st.integers(1, 40), st.none()), max_size=60), st.data())
+def test_reading_again_from_any_mark_gives_exactly_the_rest(steps: list[int | None], data: st.DataObject) -> None:
+    """`steps`: rows so far above the last tick, or a tick (None)."""
+    records: list[Record] = []
+    ticked = T
+    for order, step in enumerate(steps, 1):
+        ticked = ticked if step is not None else Tso(ticked + 20)
+        request = simple_insert([1], ticked + step, msg_id=order) if step is not None else None
+        payload = request.SerializeToString() if request is not None else rewrite.time_tick(ticked)
+        records.append(Record(SOURCE_PCHANNEL, order.to_bytes(8, "little"), order, payload))
+    whole = _read(records, Position("", b"", T))
+    rows = [message for window in whole for message in window.messages]
+    assert len({message.order for message in rows}) == len(rows)
+    if whole:
+        number = data.draw(st.integers(0, len(whole) - 1))
+        again = _read(records, whole[number].mark.position)
+        assert again == whole[number + 1 :]
+
+
+def _read(records: list[Record], start: Position) -> list[object]:
+    feed = Feed(SOURCE_PCHANNEL, lambda _pchannel, _tick: None)
+    made = Subscription(VCHANNEL, start, lambda: 1 << 30)
+    feed.attach(made)
+    for record in records:
+        if record.message_id[::-1] >= start.message_id[::-1]:
+            feed.handle(record)
+    return list(made.take(1 << 30, 0))
+
+
+def test_a_feed_hands_drops_to_all_vchannels_of_the_collection() -> None:
+    base = common_pb2.MsgBase(msg_type=int(Kind.DROP_COLLECTION), msgID=7, timestamp=T + 5)
+    drop = msg_pb2.DropCollectionRequest(base=base, collectionID=77)
+    feed = Feed(SOURCE_PCHANNEL, lambda _pchannel, _tick: None)
+    mine = Subscription(VChannel(SOURCE_PCHANNEL, 77, 0), Position("", b"", T), lambda: 1)
+    other = Subscription(VCHANNEL, Position("", b"", T), lambda: 1)
+    for each in (mine, other):
+        feed.attach(each)
+    feed.handle(Record(SOURCE_PCHANNEL, b"", 1, drop.SerializeToString()))
+    feed.handle(Record(SOURCE_PCHANNEL, b"", 2, rewrite.time_tick(Tso(T + 9))))
+    assert [message.kind for window in mine.take(1, 0) for message in window.messages] == [Kind.DROP_COLLECTION]
+    assert other.take(1, 0) == []
+    assert (feed.last_order, feed.tick and feed.tick.first) == (2, T + 9)
+    feed.detach(mine)
+    feed.detach(mine)
+    assert not feed.empty

@@ -1,0 +1,1 @@
+"""The worker processes: Celery tasks around the engine."""

@@ -1,0 +1,130 @@
+"""One of the workers leads: it issues tickets, balances, cleans up, and keeps the targets' channels alive."""
+
+from __future__ import annotations
+
+import threading
+
+import redis
+import structlog
+
+from cdc_core.coordination.client import answering
+from cdc_core.coordination.leases import ChannelKey
+from cdc_core.coordination.reconciler import Reconciler
+from cdc_core.coordination.workers import Workers
+from cdc_core.errors import CdcError
+from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.task import Desired, Task, TaskState
+from cdc_core.names import CATALOG, CATALOG_TASK, COMMON_QUEUE, VCHANNEL_TASK, worker_queue
+from cdc_core.pipeline.engine import Engine
+from workers.app import app
+from workers.config import TICKET_SECONDS
+from workers.stop import STOPPING
+
+PASS_SECONDS = 2.0
+LEAD_SECONDS = 8.0
+"""A dead leader is replaced after this long."""
+LOOK_SECONDS = 10.0
+"""How often the leader looks which channels the targets have; new collections are ticked by who replicates them."""
+
+log = structlog.get_logger(__name__)
+
+
+class Leader:
+    """Two threads that do nothing while another process leads; the second one may wait for a target."""
+
+    def __init__(self, engine: Engine, workers: Workers) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, send_ticket)
+        self._tasks: list[Task] = []
+        self._woken = threading.Event()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._lead, name="leader", daemon=True),
+            threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True),
+        ]
+        engine.bus.listen(self._heard)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._woken.set()
+        self._threads[0].join(10.0)
+
+    def _heard(self, message: str) -> None:
+        if self._engine.leads and " " not in message:  # `reconcile`, or the id of a task that was changed
+            self._woken.set()
+
+    def _lead(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with answering():
+                    self._pass()
+            except CdcError as error:
+                self._engine.leads = False
+                log.warning("state_unavailable", error=str(error))
+            except Exception:
+                log.exception("leader_failed")
+            self._woken.wait(PASS_SECONDS)
+            self._woken.clear()
+        self._step_down()
+
+    def _pass(self) -> None:
+        if STOPPING.is_set():
+            self._step_down()
+            return
+        led = self._engine.leads
+        self._engine.leads = self._engine.leases.lead(LEAD_SECONDS)
+        if self._engine.leads:
+            if not led:
+                log.info("leads", worker=self._engine.worker)
+                self._pause_not_auto_started()
+            self._tasks = self._reconciler.run()
+
+    def _step_down(self) -> None:
+        self._engine.leads = False
+        try:
+            self._engine.leases.lead(0)
+        except redis.RedisError as error:
+            log.debug("leader_key_left", error=str(error))
+
+    def _pause_not_auto_started(self) -> None:
+        """No worker was alive, and this is the first one that comes back."""
+        if any(worker.id != self._engine.worker for worker in self._workers.alive()):
+            return
+        for task in self._engine.tasks.all():
+            started = task.desired is Desired.RUNNING and task.state is TaskState.RUNNING
+            if started and task.spec.disable_auto_start:
+                reason = "all workers were down and disable_auto_start is set: resume the task to go on"
+                self._engine.tasks.stop(task.id, reason)
+
+    def _keep_alive(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS if self._engine.leads and self._tasks else 1.0):
+            if not self._engine.leads:
+                continue
+            for task in self._tasks:
+                if task.desired is not Desired.DELETED and isinstance(task.spec.target, MilvusConnect):
+                    self._look(task.spec.target)
+
+    def _look(self, target: MilvusConnect) -> None:
+        try:
+            self._engine.keep_alive([target])
+        except CdcError as error:
+            log.warning("target_not_kept_alive", target=target.identity, error=str(error))
+        except Exception:
+            log.exception("keep_alive_failed", target=target.identity)
+
+
+def send_ticket(key: ChannelKey, ticket: str, worker: str) -> None:
+    """Invite `worker` ('' is any) to claim the channel. It is issued again if the broker does not answer."""
+    queue = worker_queue(worker) if worker else COMMON_QUEUE
+    name, args = (
+        (CATALOG_TASK, [key.task, ticket]) if key.name == CATALOG else (VCHANNEL_TASK, [key.task, key.name, ticket])
+    )
+    try:
+        app.send_task(name, args=args, queue=queue, expires=TICKET_SECONDS)
+    except Exception as error:
+        log.warning("ticket_not_sent", channel=key.name, error=str(error))
