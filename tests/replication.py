@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +18,7 @@ from pymilvus.exceptions import MilvusException
 from cdc_core.coordination.channels import ChannelStore
 from cdc_core.names import Keys
 from deploy.local import Stack
-from deploy.local.compare import DEFAULT, Comparison, wait_equal
+from deploy.local.compare import DEFAULT, Comparison, NotEqualError, wait_equal
 from deploy.local.system import System
 
 PATIENCE = 240.0
@@ -60,9 +60,14 @@ class Replication:
 
     def equal(self, names: Iterable[str], database: str = DEFAULT) -> list[Comparison]:
         """Wait until these hold the same on both sides; nobody writes meanwhile."""
-        return [
-            wait_equal(self.stack.source.uri, self.stack.target.uri, name, database, timeout=PATIENCE) for name in names
-        ]
+        source, target = self.stack.source.uri, self.stack.target.uri
+        try:
+            return [wait_equal(source, target, name, database, timeout=PATIENCE) for name in names]
+        except NotEqualError as error:
+            error.add_note(f"tasks: {self.api.list()}")
+            error.add_note(f"of the source: {_shown(source, database)}")
+            error.add_note(f"of the target: {_shown(target, database)}")
+            raise
 
     def gone(self, names: Iterable[str], database: str = DEFAULT) -> None:
         """Wait until the target has none of these."""
@@ -125,6 +130,17 @@ class OwnDatabase:
             await_that(lambda: self.name not in target.list_databases(), f"{self.name} is gone on the target")
         for task in self.tasks:
             self.replication.delete(task)
+
+
+def _shown(uri: str, database: str) -> dict[str, str]:
+    """The collections of a server, their ids and whether they are loaded."""
+    with closing(MilvusClient(uri=uri, db_name=database)) as client:
+        found = {}
+        for name in client.list_collections():
+            with suppress(MilvusException):
+                number = client.describe_collection(name)["collection_id"]
+                found[name] = f"{number}, {client.get_load_state(name)}, indexes {client.list_indexes(name)}"
+        return found
 
 
 def await_that(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:

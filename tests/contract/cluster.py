@@ -48,6 +48,12 @@ class Life:
         with self._lock:
             self._fuse = calls
 
+    def calm(self) -> None:
+        """No trouble comes any more; what has ended stays so."""
+        with self._lock:
+            self._fuse = None
+            self.lost_answers = 0.0
+
     def end(self) -> None:
         self.over = True
 
@@ -55,22 +61,21 @@ class Life:
         """Do it, or raise `error`."""
         if self.over:
             raise error("this process was killed")
-        blown = self._blown()
-        if blown and self._rng.random() < 0.5:
-            self.end()
+        if self._ends_now() and self._rng.random() < 0.5:
             raise error("killed before the call")
         answer = do()
-        if blown:
-            self.end()
         if self.over or self._rng.random() < self.lost_answers:
             raise error("the answer was lost")
         return answer
 
-    def _blown(self) -> bool:
+    def _ends_now(self) -> bool:
         with self._lock:
-            if self._fuse is not None:
-                self._fuse -= 1
-            return self._fuse == 0
+            if self._fuse is None:
+                return False
+            self._fuse -= 1
+            ends = self._fuse == 0
+            self.over = self.over or ends
+            return ends
 
 
 class MortalRedis(redis.Redis):
@@ -241,6 +246,16 @@ class Cluster:
         self.recorder.look(self.keys.channel(state.key.task, state.key.name) for state in self.states())
         self._invite()
 
+    def calm_down(self) -> None:
+        """Nobody is killed any more, and no answer lost."""
+        for worker in self.workers:
+            worker.life.calm()
+
+    @property
+    def all_live(self) -> bool:
+        """Whether nobody is left to be buried."""
+        return not any(worker.life.over for worker in self.workers)
+
     def states(self) -> list[ChannelState]:
         return [state for task in self.tasks.all() for state in self.channels.of_task(task.id)]
 
@@ -253,7 +268,6 @@ class Cluster:
     def close(self) -> None:
         """Everybody leaves cleanly."""
         for worker in self.workers:
-            worker.life.lost_answers = 0.0
             worker.stopping = True
             worker.renew()
         for worker in self.workers:

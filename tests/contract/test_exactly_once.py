@@ -73,12 +73,11 @@ class Run:
             time.sleep(self.rng.choice([0.0, 0.0, 0.005, 0.03]))  # the pace of the source, not a wait
 
     def calm_down(self) -> None:
-        """Everybody runs, nothing fails; until the target has everything."""
+        """Everybody runs, nothing fails, the dead are buried; until the target has everything."""
         self.target.faults.clear()
         for task in self.cluster.tasks.all():
             self.cluster.tasks.set_desired(task.id, Desired.RUNNING)
-        for worker in self.cluster.workers:
-            worker.life.lost_answers = 0.0
+        self.cluster.calm_down()
         self.source.tell_late_drops()
         self.until_equal()
         self.cluster.step(self.source.tick)
@@ -107,7 +106,8 @@ class Run:
         return Counter((row.key, row.row["v"][0]) for row in rows if row.partition_id in there)  # type: ignore[index]
 
     def _is_equal(self) -> bool:
-        return all(self.on_target(name) == self.source.rows(name) for name in self.source.collections)
+        rows_equal = all(self.on_target(name) == self.source.rows(name) for name in self.source.collections)
+        return rows_equal and self.cluster.all_live
 
     def _until(self, condition: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + 30
