@@ -13,8 +13,8 @@ from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 
 HEARTBEAT_SECONDS = 12
-"""A worker that was not heard of for so long is gone: before its leases are over (leases.LEASE_MS), else the channels of
-a dead one would be given to itself, the emptiest of all, and wait for the ticket to run out."""
+"""A worker that was not heard of for so long is gone: before its leases are over (leases.LEASE_MS), else the channels
+of a dead one would be given to itself, the emptiest of all, and wait for the ticket to run out."""
 
 
 @dataclass(frozen=True, slots=True)
