@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
+from celery.events import group_from
 
 from cdc_core.coordination.channels import ChannelState
 from cdc_core.coordination.leases import ChannelKey
@@ -37,14 +38,16 @@ class Events:
                     del self._ids[key]
 
     def send(self, states: Mapping[ChannelKey, ChannelState], now_ms: int) -> None:
-        """One event per channel; the broker not answering is no matter."""
+        """One event per channel, many in a message; the broker not answering is no matter."""
         with self._lock:
             ids = dict(self._ids)
         try:
             with app.events.default_dispatcher() as dispatcher:
+                dispatcher.buffer_group = {group_from(REPLICATING_EVENT)}
                 for key, state in states.items():
                     if key in ids:
                         dispatcher.send(REPLICATING_EVENT, uuid=ids[key], result=_told(state, now_ms), **_named(key))
+                dispatcher.flush()
         except Exception as error:
             log.debug("events_not_sent", error=str(error))
 

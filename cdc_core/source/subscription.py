@@ -74,7 +74,7 @@ class Subscription:
     @property
     def full(self) -> bool:
         """Whether reading should wait until windows have been taken."""
-        return self._bytes > self._limit()
+        return self._bytes > 0 and self._bytes > self._limit()  # idle ones, the most, cost nothing
 
     @property
     def backlog(self) -> int:
