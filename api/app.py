@@ -13,6 +13,7 @@ from api.tickets import Tickets
 from cdc_core.clock import Clock, SystemClock
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.log_switch import LogSwitch
+from cdc_core.coordination.requests import Requests
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.names import Keys
@@ -32,7 +33,8 @@ def create_app(
     service = Service(settings, store, source or LiveSource(settings), tickets or Tickets(settings.broker_url), clock)
     app = Flask("api", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    app.register_blueprint(blueprint(handlers(service, Maintenance(LogSwitch(client, keys), clock)), store))
+    maintenance = Maintenance(LogSwitch(client, keys), store, Requests(client, keys), clock)
+    app.register_blueprint(blueprint(handlers(service, maintenance), store))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, unexpected)
     return app

@@ -1,16 +1,25 @@
-"""The `maintenance` request: logging, changed at runtime for every process. Always answered with a text."""
+"""The `maintenance` request: logging, changed at runtime for every process, and a task's reconcile.
+
+Always answered with a text.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.errors import shortened
 from cdc_core.clock import Clock
 from cdc_core.coordination.log_switch import LogSwitch
+from cdc_core.coordination.requests import Requests
+from cdc_core.coordination.tasks import TaskStore
+from cdc_core.model.task import Desired
 from cdc_core.telemetry.logging import LEVELS, set_level
 
 _LARGEST = 1_000_000
+_ANSWER_SECONDS = 30.0
+"""A catalog looks at a few hundred collections a second."""
 
 
 class _WrongError(Exception):
@@ -18,15 +27,18 @@ class _WrongError(Exception):
 
 
 class Maintenance:
-    """Changes the log settings in Redis; the workers take them over when they are woken."""
+    """Changes the log settings in Redis, which the workers take over when they are woken; asks a task's catalog."""
 
-    def __init__(self, switch: LogSwitch, clock: Clock) -> None:
+    def __init__(self, switch: LogSwitch, store: TaskStore, requests: Requests, clock: Clock) -> None:
         self._switch = switch
+        self._store = store
+        self._requests = requests
         self._clock = clock
-        self._operations: dict[str, Callable[[Mapping[str, Any]], str]] = {
-            "set_log_level": self._set_log_level,
-            "set_force_log_msg": self._set_force_log_msg,
-            "reset_log_msg": self._reset_log_msg,
+        self._operations: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+            "set_log_level": _texting(self._set_log_level),
+            "set_force_log_msg": _texting(self._set_force_log_msg),
+            "reset_log_msg": _texting(self._reset_log_msg),
+            "reconcile": self._reconcile,
         }
 
     def handle(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +47,7 @@ class Maintenance:
         if run is None:
             return {"State": f"unsupported operation: {shortened(operation)}"}
         try:
-            return {"State": run(params)}
+            return run(params)
         except _WrongError as error:
             return {"State": str(error)}
 
@@ -58,6 +70,34 @@ class Maintenance:
         count, minutes = _number(params, "count"), _number(params, "duration")
         self._switch.reset_sample(count, minutes, self._clock.now())
         return f"reset log msg count to {count}, duration to {minutes}"
+
+    def _reconcile(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The task's differences between source and target; with `dry_run` they are only listed, else mended."""
+        task_id, dry_run = _required(params, "task_id"), _flag(params, "dry_run")
+        task = self._store.get(task_id)
+        if task is None or task.desired is Desired.DELETED:
+            raise _WrongError(f"not found the task, task_id: {shortened(task_id)}")
+        if task.desired is not Desired.RUNNING:
+            raise _WrongError(f"the task {task_id} is paused: resume it, then reconcile")
+        answer = self._requests.ask(task_id, json.dumps({"dry_run": dry_run}), _ANSWER_SECONDS)
+        if answer is None:
+            raise _WrongError(
+                f"the task {task_id} gave no answer in {_ANSWER_SECONDS:.0f} s: see its reason, and the workers"
+            )
+        found = json.loads(answer)
+        return {"State": f"{len(found)} differences {'found' if dry_run else 'looked after'}", "differences": found}
+
+
+def _texting(run: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    return lambda params: {"State": run(params)}
+
+
+def _flag(params: Mapping[str, Any], name: str) -> bool:
+    """Absent is false."""
+    value = params.get(name, False)
+    if not isinstance(value, bool):
+        raise _WrongError(f"{name}: {shortened(str(value))!r} is wrong, expected true or false")
+    return value
 
 
 def _required(params: Mapping[str, Any], name: str) -> str:

@@ -47,6 +47,9 @@ class Keys:
     barriers:<id>                 hash: barrier name -> barrier
     barrier:<id>/<name>           set: vchannels that have arrived
     ops:<id>                      set: ids of operations that are done above the op channel's position
+    intents:<id>                  hash: source collection id -> what is being made for it on the target
+    requests:<id>                 hash: number -> question to the task's catalog
+    answer:<number>               list with expiry: its answer
     source-clock                  hash: offset of the source's clock to Redis' one, in ms
     workers                       set: worker ids
     worker:<id>                   hash with expiry: heartbeat
@@ -97,6 +100,15 @@ class Keys:
 
     def ops(self, task: str) -> str:
         return f"{self.prefix}ops:{task}"
+
+    def intents(self, task: str) -> str:
+        return f"{self.prefix}intents:{task}"
+
+    def requests(self, task: str) -> str:
+        return f"{self.prefix}requests:{task}"
+
+    def answer(self, number: str) -> str:
+        return f"{self.prefix}answer:{number}"
 
     def wanted(self, task: str) -> str:
         return f"{self.prefix}wanted:{task}"

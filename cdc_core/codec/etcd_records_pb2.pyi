@@ -78,3 +78,53 @@ class PartitionInfo(_message.Message):
     collection_id: int
     state: int
     def __init__(self, partition_id: _Optional[int] = ..., partition_name: _Optional[str] = ..., partition_created_timestamp: _Optional[int] = ..., collection_id: _Optional[int] = ..., state: _Optional[int] = ...) -> None: ...
+
+class AliasInfo(_message.Message):
+    __slots__ = ("alias_name", "collection_id", "state", "db_id")
+    ALIAS_NAME_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DB_ID_FIELD_NUMBER: _ClassVar[int]
+    alias_name: str
+    collection_id: int
+    state: int
+    db_id: int
+    def __init__(self, alias_name: _Optional[str] = ..., collection_id: _Optional[int] = ..., state: _Optional[int] = ..., db_id: _Optional[int] = ...) -> None: ...
+
+class IndexInfo(_message.Message):
+    __slots__ = ("collection_id", "field_id", "index_name", "index_id", "index_params", "user_index_params")
+    COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
+    FIELD_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    USER_INDEX_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    collection_id: int
+    field_id: int
+    index_name: str
+    index_id: int
+    index_params: _containers.RepeatedCompositeFieldContainer[KeyValuePair]
+    user_index_params: _containers.RepeatedCompositeFieldContainer[KeyValuePair]
+    def __init__(self, collection_id: _Optional[int] = ..., field_id: _Optional[int] = ..., index_name: _Optional[str] = ..., index_id: _Optional[int] = ..., index_params: _Optional[_Iterable[_Union[KeyValuePair, _Mapping]]] = ..., user_index_params: _Optional[_Iterable[_Union[KeyValuePair, _Mapping]]] = ...) -> None: ...
+
+class FieldIndex(_message.Message):
+    __slots__ = ("index_info", "deleted", "create_time")
+    INDEX_INFO_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    index_info: IndexInfo
+    deleted: bool
+    create_time: int
+    def __init__(self, index_info: _Optional[_Union[IndexInfo, _Mapping]] = ..., deleted: bool = ..., create_time: _Optional[int] = ...) -> None: ...
+
+class CollectionLoadInfo(_message.Message):
+    __slots__ = ("collection_id", "replica_number", "status", "load_type")
+    COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    collection_id: int
+    replica_number: int
+    status: int
+    load_type: int
+    def __init__(self, collection_id: _Optional[int] = ..., replica_number: _Optional[int] = ..., status: _Optional[int] = ..., load_type: _Optional[int] = ...) -> None: ...

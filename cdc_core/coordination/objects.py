@@ -26,7 +26,7 @@ class Objects:
     """Partition maps, by source ids: a name may be used again, an id never. Raises redis errors.
 
     A partition's entry outlives it (`dropped:<id>`). `behind:<id>` is the older partition of the same name that has to
-    go first.
+    go first. `alias:<name>` was made on the target by this task.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
@@ -71,6 +71,30 @@ class Objects:
         """Which partition has to go before this one can be made, 0 if none."""
         older = cast("str | None", self._client.hget(self._keys.objects(task, collection), f"behind:{partition}"))
         return int(older or 0)
+
+    def put_alias(self, task: str, collection: int, alias: str) -> None:
+        """Before it is made: who is killed in between must not leave one that nobody would drop."""
+        self._client.hset(self._keys.objects(task, collection), f"alias:{alias}", "1")
+
+    def forget_alias(self, task: str, collection: int, alias: str) -> None:
+        self._client.hdel(self._keys.objects(task, collection), f"alias:{alias}")
+
+    def aliases(self, task: str, collection: int) -> frozenset[str]:
+        """Those that this task made."""
+        fields = cast("list[str]", self._client.hkeys(self._keys.objects(task, collection)))
+        return frozenset(field.removeprefix("alias:") for field in fields if field.startswith("alias:"))
+
+    def intend(self, task: str, collection: int, intent: str) -> None:
+        """Before a collection is made on the target: what it is, for who comes after a kill."""
+        self._client.hset(self._keys.intents(task), str(collection), intent)
+
+    def intents(self, task: str) -> dict[int, str]:
+        found = cast("dict[str, str]", self._client.hgetall(self._keys.intents(task)))
+        return {int(number): intent for number, intent in found.items()}
+
+    def intended(self, task: str, collection: int) -> None:
+        """It is recorded as the task's, or gone."""
+        self._client.hdel(self._keys.intents(task), str(collection))
 
     def want(self, task: str, wanted: Wanted) -> None:
         """Ask the task's catalog for an entry."""

@@ -1,4 +1,4 @@
-"""What exists at the source: databases, collections, partitions."""
+"""What exists at the source: databases, collections, partitions, aliases, and what serves them."""
 
 from __future__ import annotations
 
@@ -56,10 +56,28 @@ class Collection:
     consistency_level: int
     properties: Mapping[str, str]
     partitions: tuple[Partition, ...]
+    aliases: frozenset[str] = frozenset()
 
     @property
     def shards(self) -> int:
         return len(self.vchannels)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Of one field, by its name; `params` as the user gave them (`index_type`, `metric_type`, `params`, ...)."""
+
+    name: str
+    field: str
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What makes a collection searchable: its indexes, and in how many replicas it is loaded, 0 when it is not."""
+
+    indexes: tuple[Index, ...] = ()
+    replicas: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from cdc_core import backoff
 from cdc_core.coordination.client import answering
-from cdc_core.errors import Retryable, Stopping
+from cdc_core.errors import Retryable, Stopping, TargetUnavailable
 from cdc_core.model.channel import op_channel
 from cdc_core.model.position import Position
 from cdc_core.pipeline.collections import Collections
 from cdc_core.pipeline.drops import Drops, give_up_slip
 from cdc_core.pipeline.operation_feed import OperationFeed
 from cdc_core.pipeline.operations import Operations
+from cdc_core.pipeline.reconcile import Reconcile
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.pipeline.waiter import Waiter
 from cdc_core.source.base import LiveCatalog, Queue
@@ -23,6 +26,16 @@ PENDING_SECONDS = 0.1
 """An operation waits for rows to come so far, which wakes nobody."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Who does what, from one claim of the catalog to its end."""
+
+    collections: Collections
+    drops: Drops
+    operations: Operations
+    reconcile: Reconcile
 
 
 class CatalogLoop:
@@ -58,40 +71,50 @@ class CatalogLoop:
             unsubscribe()
 
     def _follow(self, feed: OperationFeed) -> None:
-        collections, operations, attempt = None, None, 0
+        parts, attempt = None, 0
         while True:
             self._context.lease.check()
             try:
                 with answering():
-                    if collections is None or operations is None:
-                        self._source.refresh()
-                        collections = Collections(self._context)
-                        operations = Operations(self._context, collections, feed, self._source.refresh)
-                    again = self._sweep(collections, operations)
-                    self._explain(self._troubles(collections, operations, feed))
+                    parts = parts or self._begin(feed)
+                    again = self._sweep(parts)
+                    self._explain(_troubles(parts, feed))
                 attempt = 0
             except Retryable as error:
                 attempt += 1
                 log.warning("catalog_waits", task=self._context.id, error=str(error), attempt=attempt)
+                if parts and isinstance(error, TargetUnavailable):
+                    parts.reconcile.again()
                 self._try_to_explain(str(error))
                 self._waiter.wait(backoff.delay(attempt))
                 continue
             if not again:
-                self._waiter.wait(PENDING_SECONDS if operations.waiting else LOOK_SECONDS)
+                self._waiter.wait(PENDING_SECONDS if parts.operations.waiting else LOOK_SECONDS)
 
-    def _sweep(self, collections: Collections, operations: Operations) -> bool:
+    def _begin(self, feed: OperationFeed) -> _Parts:
+        catalog = self._source.refresh()
+        collections = Collections(self._context)
+        drops = Drops(self._context, collections)
+        drops.remove_orphans(catalog)
+        return _Parts(
+            collections,
+            drops,
+            Operations(self._context, collections, feed, self._source.refresh),
+            Reconcile(self._context, collections, self._source),
+        )
+
+    def _sweep(self, parts: _Parts) -> bool:
         """True when it should look again at once."""
-        wanted = collections.wanted()
+        wanted = parts.collections.wanted()
         catalog = self._source.refresh() if wanted else self._source.current()
-        collections.sweep(catalog)
-        collections.answer_wanted(wanted, catalog)
-        dropped = Drops(self._context, collections).sweep()
-        operations.sweep()
+        parts.collections.sweep(catalog)
+        parts.collections.answer_wanted(wanted, catalog)
+        dropped = parts.drops.sweep()
+        parts.operations.sweep()
+        busy = parts.operations.names
+        parts.reconcile.sweep(catalog, busy)
+        parts.reconcile.answer(catalog, busy)
         return dropped
-
-    def _troubles(self, collections: Collections, operations: Operations, feed: OperationFeed) -> str:
-        found = [*collections.refused.values(), *operations.failed.values(), *feed.undecodable, feed.trouble]
-        return "; ".join(text for text in found if text)
 
     def _explain(self, reason: str) -> None:
         if reason != self._explained:
@@ -104,3 +127,9 @@ class CatalogLoop:
                 self._explain(reason)
         except Retryable:
             pass  # Redis itself is the trouble
+
+
+def _troubles(parts: _Parts, feed: OperationFeed) -> str:
+    refused = (parts.collections.refused, parts.operations.failed, parts.reconcile.refused)
+    found = [*(text for each in refused for text in each.values()), *feed.undecodable, feed.trouble]
+    return "; ".join(text for text in found if text)

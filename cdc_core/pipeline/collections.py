@@ -14,6 +14,7 @@ from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector
 from cdc_core.model.timestamp import Tso
+from cdc_core.pipeline.intent import Intent
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.sink.base import TargetCollection
 from cdc_core.sink.compare import difference
@@ -88,6 +89,10 @@ class Collections:
         """The target's id of a partition as text; GONE when it has none."""
         return self._partitions.get(collection_id, {}).get(partition_id, GONE)
 
+    def target_partitions(self, collection_id: int) -> Iterable[int]:
+        """The target's ids that the source's partitions have."""
+        return (int(found) for found in self._partitions.get(collection_id, {}).values() if found != GONE)
+
     def unrecorded(self, collection_id: int, name: str) -> str:
         """The target's id of the partition of that name, if none of the source's has it, else GONE: a catalog that was
         killed had made it and could not record it, and the source has dropped its own since.
@@ -111,6 +116,8 @@ class Collections:
         target = self._context.target.catalog
         if collection.database != DEFAULT_DATABASE:
             target.create_database(collection.database, _properties(catalog, collection.database))
+        if target.describe(collection.database, collection.name) is None:
+            self._context.objects.intend(self._context.id, collection.id, Intent.of(collection).to_json())
         target.create_collection(collection)
         made = self._described(collection)
         if found := difference(collection, made):
@@ -118,6 +125,7 @@ class Collections:
         self._map_partitions(collection, made)
         plans = tuple(self._plans(collection, made, selector))
         self._context.channels.put(self._context.id, plans)
+        self._context.objects.intended(self._context.id, collection.id)
         self.known[collection.id] = Known(plans, collection.created)
         log.info("collection_adopted", collection=collection.name, database=collection.database, shards=len(plans))
 

@@ -15,9 +15,11 @@ from cdc_core.coordination.gates import Operation, Request, Round, Word
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.objects import GONE
 from cdc_core.errors import LeaseLost
+from cdc_core.model.catalog import Catalog, ObjectState
 from cdc_core.model.plan import Plan
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.collections import Collections, Known
+from cdc_core.pipeline.intent import Intent
 from cdc_core.pipeline.task_context import TaskContext
 
 log = structlog.get_logger(__name__)
@@ -45,6 +47,31 @@ class Drops:
                 self._run(barrier, known)
                 ran = True
         return ran
+
+    def remove_orphans(self, catalog: Catalog) -> None:
+        """What a killed catalog made on the target and could not record, and the source has dropped since.
+
+        :raises Retryable:
+        """
+        objects, task = self._context.objects, self._context.id
+        for number, text in objects.intents(task).items():
+            source = catalog.collections.get(number)
+            if number not in self._collections.known and (source is None or source.state >= ObjectState.DROPPING):
+                self._remove(Intent.from_json(text))
+                objects.intended(task, number)
+
+    def _remove(self, intent: Intent) -> None:
+        """Unless a newer one of its name has taken it over."""
+        target = self._context.target
+        made = target.catalog.describe(intent.database, intent.collection)
+        taken = {known.plan.target_collection_id for known in self._collections.known.values()}
+        if made is None or made.id in taken:
+            return
+        self._context.lease.check()
+        target.catalog.drop_collection(made.database, made.name, intent.created)
+        for plan in intent.plans(target.identity, made):
+            self._send(plan, "", 0, rewrite.drop_collection_message)
+        log.info("orphan_dropped", collection=intent.collection)
 
     def _run(self, barrier: Barrier, known: Known) -> None:
         if barrier.partition_id:

@@ -14,6 +14,7 @@ from cdc_core.coordination.channels import ChannelState, ChannelStore
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.leases import ChannelKey, Claim, Leases, Refusal
 from cdc_core.coordination.objects import Objects
+from cdc_core.coordination.requests import Requests
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.wake import WakeBus
 from cdc_core.errors import CdcError, CollectionStopped, Fatal, LeaseLost, Refused, TaskStopped
@@ -72,6 +73,7 @@ class Engine:
         self._unclear_seconds = unclear_seconds
         self._objects = Objects(client, keys)
         self._barriers = Barriers(client, keys)
+        self._requests = Requests(client, keys)
         self._gates = Gates(client, keys, worker, keepalive=keepalive)
         self._clock = clock
         self._open_queue = open_queue
@@ -224,6 +226,7 @@ class Engine:
             objects=self._objects,
             barriers=self._barriers,
             gates=self._gates,
+            requests=self._requests,
             default_partition=self._default_partition,
         )
         waiter = Waiter(self.bus, f"catalog {task.id}")

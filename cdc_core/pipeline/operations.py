@@ -47,6 +47,11 @@ class Operations:
     def waiting(self) -> bool:
         return bool(self._pending)
 
+    @property
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Database and collection of what is pending; ANY for a whole database."""
+        return frozenset(name for pending in self._pending if not pending.done for name in _names(pending.operation))
+
     def sweep(self) -> None:
         """Apply what is ready. :raises Retryable: call it again."""
         for operation in self._feed.take():

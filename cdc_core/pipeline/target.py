@@ -28,6 +28,8 @@ class Target:
         self.catalog = catalog
         self.recovered = threading.Event()
         """Set at the first success after a failure: every channel of the target needs a tick at once."""
+        self.outages = 0
+        """How often it was away and has come back, as far as this process has seen it."""
         self._store = gates
         self._wake = wake
         self._unclear_seconds = unclear_seconds
@@ -52,6 +54,7 @@ class Target:
         return next((gate.trouble for gate in self.gates if gate.trouble), None)
 
     def has_recovered(self) -> None:
+        self.outages += 1
         self.recovered.set()
         self._wake()
 

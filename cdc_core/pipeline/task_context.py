@@ -8,6 +8,7 @@ from cdc_core.coordination.barriers import Barriers
 from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.objects import Objects
+from cdc_core.coordination.requests import Requests
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Task
 from cdc_core.pipeline.lease import Lease
@@ -27,6 +28,7 @@ class TaskContext:
     objects: Objects
     barriers: Barriers
     gates: Gates
+    requests: Requests
     default_partition: str
 
     @property

@@ -86,7 +86,8 @@ class Ticker:
         failed = target.sink.tick_all(ticks, TICK_TIMEOUT) if ticks else {}
         if failed:
             target.recovered.set()  # until it has taken a tick on every channel
-        else:
+        elif target.recovered.is_set():
+            target.outages += 1
             target.recovered.clear()
         for pchannel, error in failed.items():
             log.warning("tick_failed", target=target.identity, pchannel=pchannel, error=str(error))

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cdc_core.codec.operation import Operation
 from cdc_core.errors import Refused
-from cdc_core.model.catalog import Collection
+from cdc_core.model.catalog import Collection, Serving
 from cdc_core.model.channel import VChannel
 from cdc_core.model.timestamp import Tso
 
@@ -86,6 +86,7 @@ class TargetCollection:
     partitions: Mapping[str, int]
     consistency_level: int
     properties: Mapping[str, str]
+    aliases: frozenset[str] = frozenset()
 
     @property
     def shards(self) -> int:
@@ -139,6 +140,28 @@ class TargetCatalog(Protocol):
 
     def drop_partition(self, database: str, collection: str, name: str, at: Tso) -> None:
         """A missing one is fine; it is released first when it is loaded."""
+        ...
+
+    def alter_collection(self, database: str, name: str, properties: Mapping[str, str]) -> None:
+        """Set these properties, the others stay. :raises Refused: no such collection, or no such property."""
+        ...
+
+    def put_alias(self, database: str, name: str, alias: str) -> None:
+        """Make it point to that collection, whatever it pointed to before.
+
+        :raises Refused: no such collection, or another collection has that name.
+        """
+        ...
+
+    def drop_alias(self, database: str, alias: str) -> None:
+        """A missing one is fine."""
+        ...
+
+    def serving(self, database: str, name: str) -> Serving:
+        """Its indexes and whether it is loaded or being loaded (`replicas` is 1 then, whatever it is).
+
+        :raises Refused: no such collection.
+        """
         ...
 
     def apply(self, operation: Operation) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from cdc_core.codec.operation import Operation, OperationKind
 from cdc_core.codec.protobuf import schema_pb2
 from cdc_core.errors import Refused
-from cdc_core.model.catalog import DEFAULT_DATABASE, Collection, ObjectState
+from cdc_core.model.catalog import DEFAULT_DATABASE, Collection, Index, ObjectState, Serving
 from cdc_core.model.channel import VChannel
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.base import TargetCollection
@@ -26,7 +26,7 @@ class _Stored:
 
     described: TargetCollection
     rows: StoredRows
-    indexes: dict[str, str] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
     loaded: bool = False
 
 
@@ -98,6 +98,28 @@ class MemoryCatalog:
             stored.described = replace(stored.described, partitions=partitions)
             stored.rows.rows = [row for row in stored.rows.rows if row.partition_id != dropped]
 
+    def alter_collection(self, database: str, name: str, properties: Mapping[str, str]) -> None:
+        with self._changing:
+            stored = self._wanted(database, name)
+            stored.described = replace(stored.described, properties={**stored.described.properties, **properties})
+
+    def put_alias(self, database: str, name: str, alias: str) -> None:
+        with self._changing:
+            wanted = self._wanted(database, name)
+            if alias in self._databases[database]:
+                raise Refused(f"alias {alias!r}: a collection has that name")
+            self.drop_alias(database, alias)
+            wanted.described = replace(wanted.described, aliases=wanted.described.aliases | {alias})
+
+    def drop_alias(self, database: str, alias: str) -> None:
+        with self._changing:
+            for stored in self._databases.get(database, {}).values():
+                stored.described = replace(stored.described, aliases=stored.described.aliases - {alias})
+
+    def serving(self, database: str, name: str) -> Serving:
+        stored = self._wanted(database, name)
+        return Serving(tuple(stored.indexes.values()), int(stored.loaded))
+
     def apply(self, operation: Operation) -> None:
         with self._changing:
             self._apply(operation)
@@ -111,7 +133,7 @@ class MemoryCatalog:
 
     def indexes(self, database: str, collection: str) -> Mapping[str, str]:
         """Index name to field name."""
-        return dict(self._wanted(database, collection).indexes)
+        return {name: index.field for name, index in self._wanted(database, collection).indexes.items()}
 
     def stored(self, database: str, collection: str) -> StoredRows:
         """:raises Refused: no such collection."""
@@ -136,7 +158,8 @@ class MemoryCatalog:
                 self.drop_database(operation.database)
             case OperationKind.CREATE_INDEX:
                 wanted = self._wanted(operation.database, operation.collection)
-                wanted.indexes[request.index_name or request.field_name] = request.field_name
+                name, params = request.index_name or request.field_name, request.extra_params
+                wanted.indexes[name] = Index(name, request.field_name, {pair.key: pair.value for pair in params})
             case OperationKind.LOAD_COLLECTION:
                 self._wanted(operation.database, operation.collection).loaded = True
             case OperationKind.DROP_INDEX if stored:

@@ -11,7 +11,7 @@ from typing import Any
 from cdc_core.codec.operation import Operation
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2, schema_pb2
 from cdc_core.errors import Refused
-from cdc_core.model.catalog import Collection, ObjectState
+from cdc_core.model.catalog import Collection, Index, ObjectState, Serving
 from cdc_core.model.channel import VChannel, pchannel_of
 from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.sink import milvus_errors
@@ -21,6 +21,7 @@ from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_operations import MilvusOperations
 
 _EXISTS_ALREADY = ("different parameters", "already exist")
+_ALIAS_TAKEN = "is alias to another collection"
 
 
 class MilvusCatalog:
@@ -76,6 +77,7 @@ class MilvusCatalog:
             partitions=partitions,
             consistency_level=answer.consistency_level,
             properties={pair.key: pair.value for pair in answer.properties},
+            aliases=frozenset(answer.aliases),
         )
 
     def create_collection(self, collection: Collection) -> None:
@@ -130,6 +132,33 @@ class MilvusCatalog:
             base=replicated(at), db_name=database, collection_name=collection, partition_name=name
         )
         self._change("DropPartition", request, what, *missing)
+
+    def alter_collection(self, database: str, name: str, properties: Mapping[str, str]) -> None:
+        request = milvus_pb2.AlterCollectionRequest(
+            base=replicated(ZERO), db_name=database, collection_name=name, properties=_pairs(properties)
+        )
+        self._change("AlterCollection", request, f"alter collection {database}.{name}")
+
+    def put_alias(self, database: str, name: str, alias: str) -> None:
+        made = {"base": replicated(ZERO), "db_name": database, "collection_name": name, "alias": alias}
+        what = f"alias {alias!r} of {database}.{name}"
+        status = self._channel.call("CreateAlias", milvus_pb2.CreateAliasRequest(**made))
+        if milvus_errors.is_missing(status, milvus_errors.ALIAS_EXISTS) or _ALIAS_TAKEN in status.reason:
+            status = self._channel.call("AlterAlias", milvus_pb2.AlterAliasRequest(**made))
+        _raise(what, status)
+
+    def drop_alias(self, database: str, alias: str) -> None:
+        request = milvus_pb2.DropAliasRequest(base=replicated(ZERO), db_name=database, alias=alias)
+        missing = (milvus_errors.ALIAS_NOT_FOUND, milvus_errors.DATABASE_NOT_FOUND)
+        self._change("DropAlias", request, f"drop alias {alias!r} of {database}", *missing)
+
+    def serving(self, database: str, name: str) -> Serving:
+        request = milvus_pb2.DescribeIndexRequest(db_name=database, collection_name=name)
+        answer = self._channel.call("DescribeIndex", request)
+        if not milvus_errors.is_missing(answer.status, milvus_errors.INDEX_NOT_FOUND):
+            _raise(f"DescribeIndex of {database}.{name}", answer.status)
+        indexes = tuple(map(_index, answer.index_descriptions))
+        return Serving(indexes, int(self._operations.is_loaded(database, name)))
 
     def apply(self, operation: Operation) -> None:
         self._operations.apply(operation)
@@ -201,6 +230,10 @@ def _refuse_alias(database: str, name: str, described: Any) -> None:
 
 def _pairs(properties: Mapping[str, str]) -> list[common_pb2.KeyValuePair]:
     return [common_pb2.KeyValuePair(key=key, value=value) for key, value in sorted(properties.items())]
+
+
+def _index(described: Any) -> Index:
+    return Index(described.index_name, described.field_name, {pair.key: pair.value for pair in described.params})
 
 
 def _in_shard_order(names: list[str]) -> tuple[VChannel, ...]:

@@ -16,6 +16,8 @@ COLLECTION_NOT_FOUND = 100
 PARTITION_NOT_FOUND = 200
 INDEX_NOT_FOUND = 700
 DATABASE_NOT_FOUND = 800
+ALIAS_NOT_FOUND = 1600
+ALIAS_EXISTS = 1602
 NO_STANDBY = 1900
 
 _UNAUTHENTICATED_CODES = frozenset({1400, 1401, 1402})
@@ -34,9 +36,9 @@ _PERMANENT_CODES = frozenset(
         1100,  # bad parameter
         1101,
         1303,  # a standby refuses what is not marked as replicated
-        1600,  # alias in the way
+        ALIAS_NOT_FOUND,
         1601,
-        1602,
+        ALIAS_EXISTS,
         1700,  # field not found
         1701,  # field name
         1800,

@@ -41,10 +41,15 @@ class MilvusOperations:
         missing = (*_GONE, milvus_errors.INDEX_NOT_FOUND)
         self._run("DropIndex", operation, *missing, collection_name=operation.collection)
 
-    def _load(self, operation: Operation) -> None:
-        request = milvus_pb2.GetLoadStateRequest(db_name=operation.database, collection_name=operation.collection)
+    def is_loaded(self, database: str, name: str) -> bool:
+        """Or being loaded."""
+        request = milvus_pb2.GetLoadStateRequest(db_name=database, collection_name=name)
         answer = self._channel.call("GetLoadState", request)
-        if answer.status.code == 0 and answer.state in _LOADED:
+        _raise(f"GetLoadState of {database}.{name}", answer.status)
+        return answer.state in _LOADED
+
+    def _load(self, operation: Operation) -> None:
+        if self.is_loaded(operation.database, operation.collection):
             return
         self._run("LoadCollection", operation, collection_name=operation.collection)
 

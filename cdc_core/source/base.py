@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cdc_core.errors import CdcError
-from cdc_core.model.catalog import Catalog
+from cdc_core.model.catalog import Catalog, Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,14 @@ class LiveCatalog(Protocol):
     def refresh(self) -> Catalog:
         """At least as new as the source at the time of the call. May block some seconds.
 
+        :raises SourceUnavailable: etcd does not answer.
+        """
+        ...
+
+    def serving(self) -> Mapping[int, Serving]:
+        """What serves each collection that has an index or is loaded, by its id; read at the time of the call.
+
+        Changes of it wake no subscriber: the op channel tells them. May block some seconds.
         :raises SourceUnavailable: etcd does not answer.
         """
         ...

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cdc_core.errors import SourceUnavailable
-from cdc_core.model.catalog import Catalog
+from cdc_core.model.catalog import Catalog, Serving
 from cdc_core.source.catalog_records import CatalogRecords
 from cdc_core.source.etcd import Compacted, EtcdClient, EtcdSecurity, Keys, Watch
+from cdc_core.source.serving_records import INDEXES, LOADS, serving_of
 from cdc_core.source.subscribers import Subscribers
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ class SourceCatalog:
 
     def __init__(self, endpoints: str, root: str, meta_subpath: str, security: EtcdSecurity | None = None) -> None:
         """Does not wait for etcd. :raises ValueError: no endpoint."""
-        self._prefix = "/".join([*filter(None, (root.strip("/"), meta_subpath.strip("/"))), "root-coord", ""]).encode()
+        self._meta = "/".join([*filter(None, (root.strip("/"), meta_subpath.strip("/"))), ""]).encode()
+        self._prefix = self._meta + b"root-coord/"
         self._client = EtcdClient(endpoints, security or EtcdSecurity())
         self._lock = threading.Lock()
         self._records = CatalogRecords()
@@ -56,6 +58,13 @@ class SourceCatalog:
         if changed is None or not self._merge(changed, since):
             self._load()
         return self.current()
+
+    def serving(self) -> Mapping[int, Serving]:
+        collections = self.refresh().collections
+        indexes, loads = (
+            [value for _, value in self._client.read(self._meta + below).entries] for below in (INDEXES, LOADS)
+        )
+        return serving_of(indexes, loads, collections)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         return self._subscribers.add(callback)

@@ -1,8 +1,9 @@
 """Rootcoord's records in etcd, put together to a catalog. No I/O.
 
 Keys, below `<root>/<meta>/root-coord/`: `database/db-info/<db>`, `database/collection-info/<db>/<collection>` or, from
-before there were databases, `collection/<collection>`, then `fields/<collection>/<field>` and
-`partitions/<collection>/<partition>`. (github.com/milvus-io/milvus, internal/metastore/kv/rootcoord.)
+before there were databases, `collection/<collection>`, then `fields/<collection>/<field>`,
+`partitions/<collection>/<partition>` and `database/aliases/<db>/<alias>`.
+(github.com/milvus-io/milvus, internal/metastore/kv/rootcoord.)
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from cdc_core.codec.etcd_records_pb2 import CollectionInfo, DatabaseInfo, PartitionInfo
+from cdc_core.codec.etcd_records_pb2 import AliasInfo, CollectionInfo, DatabaseInfo, PartitionInfo
 from cdc_core.codec.protobuf import schema_pb2
 from cdc_core.model.catalog import DEFAULT_DATABASE, Catalog, Collection, Database, ObjectState, Partition
 from cdc_core.model.channel import VChannel
@@ -30,6 +31,7 @@ _DEFAULT_DATABASE_ID = 1
 _NO_DATABASE_ID = 0
 _DATABASE_EXISTS = (0, 1)
 _K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class CatalogRecords:
@@ -41,6 +43,8 @@ class CatalogRecords:
         self._infos: dict[int, dict[str, bytes]] = defaultdict(dict)
         """By collection and database id, which is '' in the old form."""
         self._parts: dict[tuple[str, int], dict[int, bytes]] = defaultdict(dict)
+        self._aliases: dict[tuple[str, str], AliasInfo] = {}
+        """By database id and name."""
         self._stale: set[int] = set()
         self._collections: dict[int, Collection] = {}
 
@@ -84,9 +88,17 @@ class CatalogRecords:
             case ["collection", collection] if collection.isdigit():
                 _set(self._infos[int(collection)], "", value)
                 self._stale.add(int(collection))
+            case ["database", "aliases", database, alias]:
+                self._store_alias((database, alias), value)
             case [("fields" | "partitions") as kind, collection, part] if collection.isdigit() and part.isdigit():
                 _set(self._parts[kind, int(collection)], int(part), value)
                 self._stale.add(int(collection))
+
+    def _store_alias(self, key: tuple[str, str], value: bytes | None) -> None:
+        """Both the collection that had it and the one that has it now are built again."""
+        info = _alias(value) if value is not None else None
+        self._stale.update(each.collection_id for each in (self._aliases.get(key), info) if each)
+        _set(self._aliases, key, info)
 
     def _build_databases(self) -> dict[int, Database]:
         databases = {_DEFAULT_DATABASE_ID: Database(_DEFAULT_DATABASE_ID, DEFAULT_DATABASE, {})}
@@ -131,7 +143,12 @@ class CatalogRecords:
             consistency_level=info.consistency_level,
             properties={pair.key: pair.value for pair in info.properties},
             partitions=self._partitions(info),
+            aliases=self._aliases_of(info.id),
         )
+
+    def _aliases_of(self, collection_id: int) -> frozenset[str]:
+        infos = [info for info in self._aliases.values() if info.collection_id == collection_id]
+        return frozenset(info.alias_name for info in infos if info.state == ObjectState.CREATED)
 
     def _schema(self, info: CollectionInfo) -> Any:
         """The user's fields in the order of their ids; in very old records they are inside."""
@@ -160,7 +177,15 @@ class CatalogRecords:
         return tuple(sorted(found, key=lambda partition: partition.id))
 
 
-def _set(records: dict[_K, bytes], key: _K, value: bytes | None) -> None:
+def _alias(value: bytes) -> AliasInfo | None:
+    try:
+        return AliasInfo.FromString(value)
+    except DecodeError:
+        logger.exception("an alias of the source cannot be understood; it is left out")
+        return None
+
+
+def _set(records: dict[_K, _V], key: _K, value: _V | None) -> None:
     if value is None:
         records.pop(key, None)
     else:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cdc_core.errors import SourceUnavailable
-from cdc_core.model.catalog import DEFAULT_DATABASE, Catalog, Collection, Database
+from cdc_core.model.catalog import DEFAULT_DATABASE, Catalog, Collection, Database, Serving
 from cdc_core.source.subscribers import Subscribers
 
 
@@ -16,6 +16,7 @@ class MemoryCatalog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._catalog = Catalog(0, {1: Database(1, DEFAULT_DATABASE, {})}, {})
+        self._serving: dict[int, Serving] = {}
         self._subscribers = Subscribers()
         self._available = True
 
@@ -44,6 +45,10 @@ class MemoryCatalog:
             self._replace(databases={id_: one for id_, one in self._catalog.databases.items() if id_ != database_id})
         self._subscribers.wake()
 
+    def put_serving(self, collection_id: int, serving: Serving) -> None:
+        """In place of what served it."""
+        self._serving[collection_id] = serving
+
     def set_available(self, available: bool) -> None:
         """While not, `refresh` raises SourceUnavailable."""
         self._available = available
@@ -55,6 +60,10 @@ class MemoryCatalog:
         if not self._available:
             raise SourceUnavailable("the catalog in memory was told to be unavailable")
         return self._catalog
+
+    def serving(self) -> Mapping[int, Serving]:
+        self.refresh()
+        return dict(self._serving)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         return self._subscribers.add(callback)

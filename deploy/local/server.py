@@ -109,6 +109,7 @@ class Server(ABC):
     def suspend(self) -> None:
         """SIGSTOP: connections stay open and nobody answers, as with a host that hangs."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # a moment later every thread has stopped
 
     def resume_process(self) -> None:
         """SIGCONT, the end of `suspend`."""

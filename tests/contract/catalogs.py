@@ -7,9 +7,19 @@ from typing import Protocol
 
 import pyetcd
 
-from cdc_core.codec.etcd_records_pb2 import CollectionInfo, DatabaseInfo, KeyDataPair, KeyValuePair, PartitionInfo
+from cdc_core.codec.etcd_records_pb2 import (
+    AliasInfo,
+    CollectionInfo,
+    CollectionLoadInfo,
+    DatabaseInfo,
+    FieldIndex,
+    IndexInfo,
+    KeyDataPair,
+    KeyValuePair,
+    PartitionInfo,
+)
 from cdc_core.codec.protobuf import schema_pb2
-from cdc_core.model.catalog import Collection, Database, ObjectState, Partition
+from cdc_core.model.catalog import Collection, Database, ObjectState, Partition, Serving
 from cdc_core.model.channel import VChannel
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
@@ -52,6 +62,8 @@ class CatalogHands(Protocol):
 
     def remove_collection(self, collection: Collection) -> None: ...
 
+    def put_serving(self, collection: Collection, serving: Serving) -> None: ...
+
     def put_database(self, database: Database) -> None: ...
 
     def remove_database(self, database_id: int) -> None: ...
@@ -69,6 +81,9 @@ class MemoryHands:
     def remove_collection(self, collection: Collection) -> None:
         self.catalog.remove_collection(collection.id)
 
+    def put_serving(self, collection: Collection, serving: Serving) -> None:
+        self.catalog.put_serving(collection.id, serving)
+
     def close(self) -> None:
         self.catalog.close()
 
@@ -81,6 +96,7 @@ class EtcdHands:
         host, port = server.endpoint.split(":")
         self.etcd = pyetcd.client(host=host, port=int(port), timeout=10)
         self._databases = {"default": 1}
+        self._aliases: dict[int, frozenset[str]] = {}
         self.catalog = SourceCatalog(server.endpoint, self.root, "meta")
 
     def put(self, key: str, value: bytes) -> None:
@@ -107,6 +123,45 @@ class EtcdHands:
         for key, value in self.parts(collection).items():
             self.put(key, value)
         self.put(self.info_key(collection), self.info(collection).SerializeToString())
+        self._put_aliases(collection)
+
+    def _put_aliases(self, collection: Collection) -> None:
+        """A dropped one leaves a tombstone."""
+        database = self._databases[collection.database]
+        for alias in self._aliases.get(collection.id, frozenset()) - collection.aliases:
+            self.put(f"database/aliases/{database}/{alias}", TOMBSTONE)
+        for alias in collection.aliases:
+            info = AliasInfo(alias_name=alias, collection_id=collection.id, db_id=database)
+            self.put(f"database/aliases/{database}/{alias}", info.SerializeToString())
+        self._aliases[collection.id] = collection.aliases
+
+    def put_serving(self, collection: Collection, serving: Serving) -> None:
+        """As datacoord and querycoord write it; a dropped index is one that is marked so."""
+        schema = schema_pb2.CollectionSchema.FromString(collection.schema)
+        fields = {field.name: field.fieldID for field in schema.fields}
+        for number, index in enumerate(serving.indexes):
+            params = [KeyValuePair(key=key, value=value) for key, value in index.params.items()]
+            info = IndexInfo(
+                collection_id=collection.id,
+                field_id=fields[index.field],
+                index_name=index.name,
+                index_id=number,
+                user_index_params=params,
+            )
+            self._put_index(FieldIndex(index_info=info))
+        gone = IndexInfo(collection_id=collection.id, field_id=101, index_name="gone", index_id=99)
+        self._put_index(FieldIndex(index_info=gone, deleted=True))
+        load = f"{self.root}/meta/querycoord-collection-loadinfo/{collection.id}"
+        if serving.replicas:
+            record = CollectionLoadInfo(collection_id=collection.id, replica_number=serving.replicas, status=2)
+            self.etcd.put(load, record.SerializeToString())
+        else:
+            self.etcd.delete(load)
+
+    def _put_index(self, record: FieldIndex) -> None:
+        info = record.index_info
+        key = f"{self.root}/meta/field-index/{info.collection_id}/{info.index_id}"
+        self.etcd.put(key, record.SerializeToString())
 
     def remove_collection(self, collection: Collection) -> None:
         self.delete(self.info_key(collection))

@@ -6,11 +6,12 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from cdc_core.errors import SourceUnavailable
-from cdc_core.model.catalog import Database, ObjectState
+from cdc_core.model.catalog import Database, Index, ObjectState, Serving
 from cdc_core.source.catalog import SourceCatalog
 from deploy.local import Etcd
 from tests.contract.catalogs import TOMBSTONE, CatalogHands, EtcdHands, MemoryHands, a_collection
@@ -101,6 +102,28 @@ def test_databases_come_and_go(hands: CatalogHands) -> None:
     hands.remove_collection(collection)
     hands.remove_database(7)
     assert 7 not in hands.catalog.refresh().databases
+
+
+def test_aliases_come_move_and_go(hands: CatalogHands) -> None:
+    one, other = a_collection(450, "films"), a_collection(460, "books")
+    hands.put_collection(replace(one, aliases=frozenset({"a", "b"})))
+    hands.put_collection(other)
+    assert hands.catalog.refresh().collections[450].aliases == {"a", "b"}
+    hands.put_collection(replace(one, aliases=frozenset({"b"})))
+    hands.put_collection(replace(other, aliases=frozenset({"a"})))
+    found = hands.catalog.refresh().collections
+    assert (found[450].aliases, found[460].aliases) == ({"b"}, {"a"})
+
+
+def test_what_serves_a_collection_is_read_when_asked(hands: CatalogHands) -> None:
+    one = a_collection(450, "films")
+    hands.put_collection(one)
+    assert hands.catalog.serving().get(450, Serving()) == Serving()
+    served = Serving((Index("of_v", "vector", {"index_type": "FLAT", "metric_type": "L2"}),), 2)
+    hands.put_serving(one, served)
+    assert hands.catalog.serving()[450] == served
+    hands.put_serving(one, replace(served, replicas=0))
+    assert hands.catalog.serving()[450].replicas == 0
 
 
 def test_before_the_first_read_it_says_that_it_knows_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cdc_core.codec import merge, rewrite
 from cdc_core.codec.operation import OperationKind
 from cdc_core.errors import Refused
-from cdc_core.model.catalog import Collection
+from cdc_core.model.catalog import Collection, Serving
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.base import MAX_MESSAGE_BYTES, TargetCollection
 from cdc_core.sink.compare import difference
@@ -268,6 +268,59 @@ def test_operations_on_what_is_gone(target: Target) -> None:
         target.catalog.apply(operation(OperationKind.LOAD_COLLECTION, "default", "never_was"))
     with pytest.raises(Refused):
         target.catalog.apply(index("default", "never_was"))
+
+
+def test_aliases_are_put_moved_and_dropped_once(target: Target, make: Callable[[Collection], TargetCollection]) -> None:
+    one, other, alias = make(collection(fresh("one"))), make(collection(fresh("other"))), fresh("alias")
+    for made, left in ((one, other), (other, one)):
+        for _ in range(2):
+            target.catalog.put_alias(made.database, made.name, alias)
+            assert _described(target, made).aliases == {alias}
+            assert _described(target, left).aliases == frozenset()
+    for _ in range(2):
+        target.catalog.drop_alias(other.database, alias)
+        assert _described(target, other).aliases == frozenset()
+
+
+def test_an_alias_cannot_have_the_name_of_a_collection(
+    target: Target, make: Callable[[Collection], TargetCollection]
+) -> None:
+    one, other = make(collection(fresh("one"))), make(collection(fresh("other")))
+    with pytest.raises(Refused):
+        target.catalog.put_alias(one.database, one.name, other.name)
+    with pytest.raises(Refused):
+        target.catalog.put_alias(one.database, "never_was", fresh("alias"))
+
+
+def test_properties_are_altered(target: Target, make: Callable[[Collection], TargetCollection]) -> None:
+    made = make(collection(fresh("altered")))
+    for seconds in ("3600", "7200"):
+        target.catalog.alter_collection(made.database, made.name, {"collection.ttl.seconds": seconds})
+        assert _described(target, made).properties["collection.ttl.seconds"] == seconds
+    with pytest.raises(Refused):
+        target.catalog.alter_collection(made.database, "never_was", {"collection.ttl.seconds": "1"})
+
+
+def test_what_serves_a_collection(target: Target, rows: Rows) -> None:
+    database, name = rows.described.database, rows.described.name
+    assert target.catalog.serving(database, name) == Serving()
+    with flowing(rows.times):
+        apply_until_taken(target.catalog, index(database, name))
+        apply_until_taken(target.catalog, operation(OperationKind.LOAD_COLLECTION, database, name, replica_number=1))
+    served = target.catalog.serving(database, name)
+    assert [(each.name, each.field) for each in served.indexes] == [("of_v", "v")]
+    assert served.indexes[0].params["index_type"] == "FLAT"
+    assert served.replicas == 1
+    target.catalog.apply(operation(OperationKind.RELEASE_COLLECTION, database, name))
+    assert target.catalog.serving(database, name).replicas == 0
+    with pytest.raises(Refused):
+        target.catalog.serving(database, "never_was")
+
+
+def _described(target: Target, made: TargetCollection) -> TargetCollection:
+    found = target.catalog.describe(made.database, made.name)
+    assert found is not None
+    return found
 
 
 # Rows

@@ -3,76 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from cdc_core.clock import SystemClock
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
-from cdc_core.coordination.barriers import Barrier, Barriers
-from cdc_core.coordination.gates import Gates
-from cdc_core.coordination.objects import GONE, Objects, Wanted
+from cdc_core.coordination.barriers import Barrier
+from cdc_core.coordination.objects import GONE, Wanted
 from cdc_core.model.catalog import Collection, ObjectState, Partition
-from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.collections import Collections
 from cdc_core.pipeline.drops import Drops
-from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.operation_feed import OperationFeed
 from cdc_core.pipeline.operations import Operations
-from cdc_core.pipeline.target import Target
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.source.memory import MemoryQueue
 from cdc_core.source.memory_catalog import MemoryCatalog
-from cdc_core.transform.filter import Selection
-from deploy.local import Redis
 from tests.contract.catalogs import CREATED, a_collection
 from tests.contract.state import State
 
 pytestmark = pytest.mark.contract
 
 OPS = "by-dev-replicate-msg"
-
-
-@pytest.fixture
-def state(redis_server: Redis) -> Iterator[State]:
-    state = State(redis_server.url(6))
-    state.task()
-    yield state
-    state.close()
-
-
-@pytest.fixture
-def target() -> MemoryTarget:
-    return MemoryTarget()
-
-
-@pytest.fixture
-def context(state: State, target: MemoryTarget) -> TaskContext:
-    connect = MilvusConnect(uri="http://target:19530")
-    spec = TaskSpec("one", connect, {"default": (CollectionSelector("*", {}),)})
-    claim = state.claimed(state.catalog(), "worker")
-    gates = Gates(state.client, state.keys, "worker")
-    return TaskContext(
-        task=Task(spec, Beginning({}, frozenset()), Desired.RUNNING, TaskState.RUNNING, "", 0.0),
-        selection=Selection.of(spec),
-        lease=Lease(claim, SystemClock(), time.monotonic()),
-        target=Target(connect.identity, target, target, gates, lambda: None, 0.3),
-        channels=state.channels,
-        objects=Objects(state.client, state.keys),
-        barriers=Barriers(state.client, state.keys),
-        gates=gates,
-        default_partition="_default",
-    )
-
-
-@pytest.fixture
-def source() -> MemoryCatalog:
-    return MemoryCatalog()
 
 
 def with_partition(collection: Collection, number: int, state: ObjectState = ObjectState.CREATED) -> Collection:
