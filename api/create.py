@@ -15,7 +15,7 @@ from cdc_core.model.connect import DialConfig, KafkaConnect, KafkaSasl, MilvusCo
 from cdc_core.model.position import Position
 from cdc_core.model.task import ANY, BufferConfig, CollectionSelector, NameMapping, TaskSpec
 from cdc_core.settings import Settings
-from cdc_core.transform.filter import Pattern, Selection
+from cdc_core.transform.mapping import mistakes
 
 DEFAULT_CONNECT_TIMEOUT = 10
 """Seconds."""
@@ -52,7 +52,7 @@ class _Reading:
             buffer_config=self._buffer_config(),
             disable_auto_start=self.data.get("disable_auto_start", False),
         )
-        self._check_mapping(spec)
+        self.problems += mistakes(spec)
         self._check_supported(spec)
         if self.problems:
             raise RefusedError.of(self.problems)
@@ -177,18 +177,9 @@ class _Reading:
                 self._wrong(f"buffer_config.{key}: is below zero")
         return config
 
-    def _check_mapping(self, spec: TaskSpec) -> None:
-        patterns = Selection.of(spec).patterns
-        for mapping in spec.name_mapping:
-            for collection in mapping.collections or (ANY,):
-                wanted = Pattern(mapping.source_db, collection)
-                if not any(pattern.intersection(wanted) for pattern in patterns):
-                    self._wrong(f"name_mapping: {wanted} is not among the task's collections")
-
     def _check_supported(self, spec: TaskSpec) -> None:
         for name, used in (
             ("kafka_connect_param", isinstance(spec.target, KafkaConnect)),
-            ("name_mapping", bool(spec.name_mapping)),
             ("extra_info.enable_user_role", spec.enable_user_role),
         ):
             if used:

@@ -14,6 +14,7 @@ from cdc_core.errors import StateUnavailable
 from cdc_core.model.task import Beginning, Desired, Task, TaskSpec, TaskState
 from cdc_core.settings import Settings
 from cdc_core.transform.filter import conflicts, exclusions
+from cdc_core.transform.mapping import name_conflicts
 
 _ATTEMPTS = 20
 """Each failed one means that another create or delete went through."""
@@ -110,8 +111,8 @@ class Service:
         if len(snapshot.tasks) >= self._settings.max_tasks:
             raise self._limit()
         others = [task.spec for task in snapshot.tasks if task.spec.target.identity == spec.target.identity]
-        if found := conflicts(spec, others):
-            raise RefusedError.of(map(str, found))
+        if found := [*map(str, conflicts(spec, others)), *name_conflicts(spec, others)]:
+            raise RefusedError.of(found)
         return spec.excluding(exclusions(spec, others))
 
     def _limit(self) -> RefusedError:

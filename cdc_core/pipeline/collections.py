@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from cdc_core.coordination.objects import GONE, Wanted
-from cdc_core.errors import Fatal, Retryable, SchemaMismatch, TargetUnavailable
+from cdc_core.errors import CollectionStopped, Fatal, Retryable, SchemaMismatch, TargetUnavailable
 from cdc_core.model.catalog import DEFAULT_DATABASE, Catalog, Collection, ObjectState, Partition
 from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
@@ -111,27 +111,35 @@ class Collections:
             self._partitions[collection_id] = self._context.objects.partitions(self._context.id, collection_id)
 
     def _adopt(self, catalog: Catalog, collection: Collection, selector: CollectionSelector) -> None:
-        if self._name_taken(collection):
+        twin = self._context.names.of(collection)
+        if self._name_taken(collection, twin):
             return  # until the older one's drop has been applied
         target = self._context.target.catalog
-        if collection.database != DEFAULT_DATABASE:
-            target.create_database(collection.database, _properties(catalog, collection.database))
-        if target.describe(collection.database, collection.name) is None:
-            self._context.objects.intend(self._context.id, collection.id, Intent.of(collection).to_json())
-        target.create_collection(collection)
-        made = self._described(collection)
-        if found := difference(collection, made):
+        if twin.database != DEFAULT_DATABASE:
+            target.create_database(twin.database, _properties(catalog, collection.database))
+        if target.describe(twin.database, twin.name) is None:
+            self._context.objects.intend(self._context.id, collection.id, Intent.of(twin).to_json())
+        target.create_collection(twin)
+        made = self._described(twin)
+        if found := difference(twin, made):
             raise SchemaMismatch(f"the target's collection differs: {found}; drop or mend it there, then resume")
-        self._map_partitions(collection, made)
+        self._map_partitions(twin, made)
         plans = tuple(self._plans(collection, made, selector))
         self._context.channels.put(self._context.id, plans)
         self._context.objects.intended(self._context.id, collection.id)
         self.known[collection.id] = Known(plans, collection.created)
         log.info("collection_adopted", collection=collection.name, database=collection.database, shards=len(plans))
 
-    def _name_taken(self, collection: Collection) -> bool:
-        name = (collection.database, collection.name)
-        return any((known.plan.target_database, known.plan.target_collection) == name for known in self.known.values())
+    def _name_taken(self, collection: Collection, twin: Collection) -> bool:
+        """By an older one of its name. :raises CollectionStopped: by another one, that was mapped to it."""
+        for plan in (known.plan for known in self.known.values()):
+            if (plan.target_database, plan.target_collection) != (twin.database, twin.name):
+                continue
+            if (plan.database, plan.collection) != (collection.database, collection.name):
+                other = f"{plan.database}.{plan.collection}"
+                raise CollectionStopped(f"on the target {twin.database}.{twin.name} is {other}: map it to another name")
+            return True
+        return False
 
     def _described(self, collection: Collection) -> TargetCollection:
         made = self._context.target.catalog.describe(collection.database, collection.name)

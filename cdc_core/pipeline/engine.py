@@ -36,6 +36,7 @@ from cdc_core.sink.base import Sink, TargetCatalog
 from cdc_core.source.base import LiveCatalog, Queue
 from cdc_core.source.hub import Hub
 from cdc_core.transform.filter import Selection
+from cdc_core.transform.mapping import Names
 
 AGAIN_SECONDS = 5.0
 """Before a channel that failed is tried again."""
@@ -220,6 +221,7 @@ class Engine:
         context = TaskContext(
             task=task,
             selection=Selection.of(task.spec),
+            names=Names(task.spec.name_mapping),
             lease=lease,
             target=target,
             channels=self.channels,

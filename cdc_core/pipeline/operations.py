@@ -70,14 +70,15 @@ class Operations:
         operation = pending.operation
         if operation.kind in _OF_DATABASES:
             ready = self._database_ready(operation)
-            concerned = [operation.database] if self._covers(operation.database) else []
-            applied = operation
+            applied = operation.on(self._context.names.database(operation.database), ())
+            concerned = self._covers(operation.database) and not self._is_shared(applied, operation.database)
         else:
             known = self._concerned(operation)
             if known is None:
                 return False
-            ready, concerned = True, [each.plan.target_collection for each in known]
-            applied = operation.on(known[0].plan.target_database, concerned) if known else operation
+            ready, concerned = True, bool(known)
+            names = [each.plan.target_collection for each in known]
+            applied = operation.on(known[0].plan.target_database, names) if known else operation
         if not ready:
             return False
         if concerned:
@@ -137,6 +138,13 @@ class Operations:
 
     def _covers(self, database: str) -> bool:
         return any(pattern.database in (ANY, database) for pattern in self._context.selection.patterns)
+
+    def _is_shared(self, applied: Operation, source: str) -> bool:
+        """Whether the database to drop holds collections of another database of the source, mapped to it."""
+        return applied.kind is OperationKind.DROP_DATABASE and any(
+            known.plan.target_database == applied.database and known.plan.database != source
+            for known in self._collections.known.values()
+        )
 
     def _database_ready(self, operation: Operation) -> bool:
         """A database can be dropped when none of its collections is left."""

@@ -14,6 +14,7 @@ from cdc_core.model.task import Task
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.target import Target
 from cdc_core.transform.filter import Selection
+from cdc_core.transform.mapping import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class TaskContext:
 
     task: Task
     selection: Selection
+    names: Names
     lease: Lease
     target: Target
     channels: ChannelStore

@@ -20,6 +20,7 @@ from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.source.memory_catalog import MemoryCatalog
 from cdc_core.transform.filter import Selection
+from cdc_core.transform.mapping import Names
 from deploy.local import Redis
 from tests.contract.state import State
 
@@ -46,6 +47,7 @@ def context(state: State, target: MemoryTarget) -> TaskContext:
     return TaskContext(
         task=Task(spec, Beginning({}, frozenset()), Desired.RUNNING, TaskState.RUNNING, "", 0.0),
         selection=Selection.of(spec),
+        names=Names(spec.name_mapping),
         lease=Lease(claim, SystemClock(), time.monotonic()),
         target=Target(connect.identity, target, target, gates, lambda: None, 0.3),
         channels=state.channels,

@@ -364,10 +364,6 @@ CREATES: list[tuple[dict[str, Any], str]] = [
     ({"task_id": "a/b"}, "task_id: 'a/b' is none"),
     ({"task_id": "x" * 300}, "task_id: "),
     ({"extra_info": {"enable_user_role": True}}, "enable_user_role: is not supported by this version yet"),
-    (
-        {"name_mapping": [{"source_db": "default", "target_db": "d", "collection_mapping": {"a": "b"}}]},
-        "name_mapping: is not supported by this version yet",
-    ),
     ({"name_mapping": [{"source_db": "x", "target_db": "d"}]}, "x.* is not among the task's collections"),
     ({"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1"}}, "kafka_connect_param.topic: expected"),
     (

@@ -1,0 +1,84 @@
+"""Names: what a database or a collection of the source is called on the target. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from cdc_core.model.catalog import Collection
+from cdc_core.model.task import ANY, NameMapping, TaskSpec
+from cdc_core.transform.filter import Pattern, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The mapping of one task. A database without an entry, and a collection without one in its, keep their names."""
+
+    mappings: tuple[NameMapping, ...] = ()
+
+    def database(self, database: str) -> str:
+        found = self._entry(database)
+        return found.target_db if found else database
+
+    def collection(self, database: str, name: str) -> tuple[str, str]:
+        """Database and collection of the target; `*` stays `*`."""
+        found = self._entry(database)
+        return (found.target_db, found.collections.get(name, name)) if found else (database, name)
+
+    def of(self, collection: Collection) -> Collection:
+        """The same under the target's names."""
+        database, name = self.collection(collection.database, collection.name)
+        return replace(collection, database=database, name=name)
+
+    def _entry(self, database: str) -> NameMapping | None:
+        return next((mapping for mapping in self.mappings if mapping.source_db == database), None)
+
+
+def mistakes(spec: TaskSpec) -> Iterator[str]:
+    """What is wrong with the mapping of a new task, in words."""
+    selection = Selection.of(spec)
+    databases = [mapping.source_db for mapping in spec.name_mapping]
+    for database in sorted({each for each in databases if databases.count(each) > 1}):
+        yield f"name_mapping: source_db {database!r} has several entries, give one"
+    for mapping in spec.name_mapping:
+        for collection in mapping.collections or (ANY,):
+            wanted = Pattern(mapping.source_db, collection)
+            if not any(pattern.intersection(wanted) for pattern in selection.patterns):
+                yield f"name_mapping: {wanted} is not among the task's collections"
+    taken: dict[Pattern, Pattern] = {}
+    for source, target in _targets(spec):
+        if source.is_wildcard:
+            continue
+        if target in taken:
+            yield f"name_mapping: {taken[target]} and {source} would both be {target}"
+        taken.setdefault(target, source)
+
+
+def name_conflicts(spec: TaskSpec, others: Iterable[TaskSpec]) -> Iterator[str]:
+    """Names of the target that another task of it writes, from other collections of the source."""
+    for other in others:
+        for source, target in _targets(spec):
+            for their_source, their_target in _targets(other):
+                common = target.intersection(their_target)
+                if common and not source.intersection(their_source):
+                    yield (
+                        f"{source} would be {target} on the target, "
+                        f"where the task {other.task_id} writes {their_source} as {their_target}"
+                    )
+
+
+def _targets(spec: TaskSpec) -> Iterator[tuple[Pattern, Pattern]]:
+    """What is selected and what it is called; collections that a mapping names, or may meet, one by one."""
+    names, selection = Names(spec.name_mapping), Selection.of(spec)
+    for each in sorted({*selection.patterns, *_named(spec.name_mapping)}):
+        if each.is_wildcard or selection.match(each.database, each.collection):
+            yield each, Pattern(*names.collection(each.database, each.collection))
+
+
+def _named(mappings: tuple[NameMapping, ...]) -> Iterator[Pattern]:
+    """Collections of the source that a mapping names, and those that would keep a name that it gives."""
+    for mapping in mappings:
+        beside = {mapping.target_db, *(other.source_db for other in mappings if other.target_db == mapping.target_db)}
+        for name, target in mapping.collections.items():
+            yield Pattern(mapping.source_db, name)
+            yield from (Pattern(database, target) for database in beside)
