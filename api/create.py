@@ -178,10 +178,7 @@ class _Reading:
         return config
 
     def _check_supported(self, spec: TaskSpec) -> None:
-        for name, used in (
-            ("kafka_connect_param", isinstance(spec.target, KafkaConnect)),
-            ("extra_info.enable_user_role", spec.enable_user_role),
-        ):
+        for name, used in (("kafka_connect_param", isinstance(spec.target, KafkaConnect)),):
             if used:
                 self._wrong(f"{name}: {_LATER}")
 

@@ -111,7 +111,13 @@ class Service:
         if len(snapshot.tasks) >= self._settings.max_tasks:
             raise self._limit()
         others = [task.spec for task in snapshot.tasks if task.spec.target.identity == spec.target.identity]
-        if found := [*map(str, conflicts(spec, others)), *name_conflicts(spec, others)]:
+        found = [*map(str, conflicts(spec, others)), *name_conflicts(spec, others)]
+        if spec.enable_user_role:
+            same = [other.task_id for other in others if other.enable_user_role]
+            found += [
+                f"extra_info.enable_user_role: the task {task} does that for this target already" for task in same
+            ]
+        if found:
             raise RefusedError.of(found)
         return spec.excluding(exclusions(spec, others))
 

@@ -12,6 +12,7 @@ CdcError
 │   │   └── SchemaMismatch    source and target collection differ
 │   ├── Refused               the target will never take this call as it is
 │   └── TaskStopped           the whole task cannot go on (target is no standby, credentials refused)
+│       └── NotSupported      the target does not know this call
 ├── LeaseLost                 somebody else may own the channel now: stop, write nothing more
 └── Stopping                  a stop was asked for: leave cleanly
 
@@ -72,6 +73,10 @@ class Refused(Fatal):
 
 class TaskStopped(Fatal):
     """The whole task cannot go on."""
+
+
+class NotSupported(TaskStopped):
+    """The target does not know this call: it is older than what asks for it."""
 
 
 class LeaseLost(CdcError):

@@ -89,6 +89,10 @@ class Collections:
         """The target's id of a partition as text; GONE when it has none."""
         return self._partitions.get(collection_id, {}).get(partition_id, GONE)
 
+    def has_partition(self, collection_id: int, partition_id: int) -> bool:
+        """Whether it is on the target, or need not be."""
+        return self._context.ignores_partitions or partition_id in self._partitions.get(collection_id, {})
+
     def target_partitions(self, collection_id: int) -> Iterable[int]:
         """The target's ids that the source's partitions have."""
         return (int(found) for found in self._partitions.get(collection_id, {}).values() if found != GONE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cdc_core.codec.operation import Operation, OperationKind
+from cdc_core.codec.operation import OF_DATABASES, OF_USERS, Operation, OperationKind
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.errors import Fatal, Retryable
 from cdc_core.model.catalog import Catalog, ObjectState
@@ -17,8 +17,6 @@ from cdc_core.model.timestamp import ZERO
 from cdc_core.pipeline.collections import Collections, Known
 from cdc_core.pipeline.operation_feed import OperationFeed
 from cdc_core.pipeline.task_context import TaskContext
-
-_OF_DATABASES = (OperationKind.CREATE_DATABASE, OperationKind.DROP_DATABASE)
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +66,9 @@ class Operations:
     def _try(self, pending: _Pending) -> bool:
         """True when it is done: applied, of no concern, or refused for good (which is shown)."""
         operation = pending.operation
-        if operation.kind in _OF_DATABASES:
+        if operation.kind in OF_USERS:
+            ready, concerned, applied = True, self._context.task.spec.enable_user_role, operation
+        elif operation.kind in OF_DATABASES:
             ready = self._database_ready(operation)
             applied = operation.on(self._context.names.database(operation.database), ())
             concerned = self._covers(operation.database) and not self._is_shared(applied, operation.database)
@@ -76,9 +76,11 @@ class Operations:
             known = self._concerned(operation)
             if known is None:
                 return False
-            ready, concerned = True, bool(known)
             names = [each.plan.target_collection for each in known]
             applied = operation.on(known[0].plan.target_database, names) if known else operation
+            ready, concerned = True, bool(known)
+            if self._context.ignores_partitions and operation.partitions:
+                applied, concerned = applied.of_whole(), concerned and applied.kind is OperationKind.LOAD_PARTITIONS
         if not ready:
             return False
         if concerned:
@@ -113,8 +115,19 @@ class Operations:
                 continue  # its drop comes next on the target, or has come before the operation
             if any(resolved < operation.timestamp for resolved in far if resolved):
                 return None
+            if not self._partitions_made(operation, known):
+                return None
             found.append(known)
         return found
+
+    def _partitions_made(self, operation: Operation, known: Known) -> bool:
+        """Whether those of the operation that the source has are on the target; the sweep makes them."""
+        source = self._refresh().collections.get(known.plan.collection_id) if operation.partitions else None
+        return source is None or all(
+            self._collections.has_partition(source.id, partition.id)
+            for partition in source.partitions
+            if partition.name in operation.partitions and partition.state is ObjectState.CREATED
+        )
 
     def _known(self, operation: Operation, name: str) -> Known | None:
         """Of several that had this name one after the other: the one it had then, as far as they are known."""

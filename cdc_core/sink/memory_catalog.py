@@ -160,7 +160,7 @@ class MemoryCatalog:
                 wanted = self._wanted(operation.database, operation.collection)
                 name, params = request.index_name or request.field_name, request.extra_params
                 wanted.indexes[name] = Index(name, request.field_name, {pair.key: pair.value for pair in params})
-            case OperationKind.LOAD_COLLECTION:
+            case OperationKind.LOAD_COLLECTION | OperationKind.LOAD_PARTITIONS:
                 self._wanted(operation.database, operation.collection).loaded = True
             case OperationKind.DROP_INDEX if stored:
                 stored.indexes.pop(request.index_name or request.field_name, None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from cdc_core.errors import CdcError, Refused, TargetUnavailable, TaskStopped
+from cdc_core.errors import CdcError, NotSupported, Refused, TargetUnavailable, TaskStopped
 
 COLLECTION_NOT_FOUND = 100
 PARTITION_NOT_FOUND = 200
@@ -98,7 +98,7 @@ def of_call(what: str, error: Exception) -> CdcError:
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return TaskStopped(f"{_CREDENTIALS_ADVICE} ({text})")
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return TaskStopped(f"the target does not know this call; it must be a Milvus 2.3.2 or later ({text})")
+        return NotSupported(f"the target does not know this call; it must be a Milvus 2.3.2 or later ({text})")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (details or ""):
         return Refused(text)
     return TargetUnavailable(text, unclear=not any(part in (details or "").lower() for part in _NEVER_SENT))

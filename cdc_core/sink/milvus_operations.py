@@ -7,10 +7,27 @@ from typing import Any
 
 from cdc_core.codec.operation import Operation, OperationKind
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
+from cdc_core.errors import NotSupported, Refused
 from cdc_core.sink import milvus_errors
 from cdc_core.sink.milvus_client import MilvusChannel
 
 _GONE = (milvus_errors.COLLECTION_NOT_FOUND, milvus_errors.DATABASE_NOT_FOUND)
+_EXISTS = ("already exist", "is already", "already been granted")
+_ABSENT = ("not found", "not exist", "isn't existed", "not been granted")
+_OF_USERS = {
+    OperationKind.CREATE_CREDENTIAL: ("CreateCredential", _EXISTS),
+    OperationKind.DELETE_CREDENTIAL: ("DeleteCredential", _ABSENT),
+    OperationKind.UPDATE_CREDENTIAL: ("UpdateCredential", ()),
+    OperationKind.CREATE_ROLE: ("CreateRole", _EXISTS),
+    OperationKind.DROP_ROLE: ("DropRole", _ABSENT),
+    OperationKind.OPERATE_USER_ROLE: ("OperateUserRole", _EXISTS),
+    OperationKind.OPERATE_PRIVILEGE: ("OperatePrivilege", _EXISTS),
+    OperationKind.CREATE_PRIVILEGE_GROUP: ("CreatePrivilegeGroup", _EXISTS),
+    OperationKind.DROP_PRIVILEGE_GROUP: ("DropPrivilegeGroup", _ABSENT),
+    OperationKind.OPERATE_PRIVILEGE_GROUP: ("OperatePrivilegeGroup", _EXISTS),
+    OperationKind.OPERATE_PRIVILEGE_V2: ("OperatePrivilegeV2", _EXISTS),
+}
+"""The call, and what a target says that has done it already."""
 _LOADED = (common_pb2.LoadStateLoading, common_pb2.LoadStateLoaded)
 
 
@@ -20,6 +37,10 @@ class MilvusOperations:
     def __init__(self, channel: MilvusChannel) -> None:
         self._channel = channel
         self._actions: dict[OperationKind, Callable[[Operation], None]] = {
+            OperationKind.LOAD_PARTITIONS: self._load_partitions,
+            OperationKind.RELEASE_PARTITIONS: self._release_partitions,
+            OperationKind.ALTER_INDEX: self._alter_index,
+            OperationKind.ALTER_DATABASE: lambda operation: self._run("AlterDatabase", operation),
             OperationKind.CREATE_INDEX: self._create_index,
             OperationKind.DROP_INDEX: self._drop_index,
             OperationKind.LOAD_COLLECTION: self._load,
@@ -27,6 +48,7 @@ class MilvusOperations:
             OperationKind.FLUSH: self._flush,
             OperationKind.CREATE_DATABASE: self._create_database,
             OperationKind.DROP_DATABASE: self._drop_database,
+            **dict.fromkeys(_OF_USERS, self._of_users),
         }
 
     def apply(self, operation: Operation) -> None:
@@ -56,6 +78,22 @@ class MilvusOperations:
     def _release(self, operation: Operation) -> None:
         self._run("ReleaseCollection", operation, *_GONE, collection_name=operation.collection)
 
+    def _load_partitions(self, operation: Operation) -> None:
+        # One that is gone was dropped at the source since: its drop comes, or has come, over the DML channels.
+        missing = (milvus_errors.PARTITION_NOT_FOUND,)
+        self._run("LoadPartitions", operation, *missing, collection_name=operation.collection)
+
+    def _release_partitions(self, operation: Operation) -> None:
+        missing = (*_GONE, milvus_errors.PARTITION_NOT_FOUND)
+        self._run("ReleasePartitions", operation, *missing, collection_name=operation.collection)
+
+    def _alter_index(self, operation: Operation) -> None:
+        self._run("AlterIndex", operation, collection_name=operation.collection)
+
+    def _of_users(self, operation: Operation) -> None:
+        method, done = _OF_USERS[operation.kind]
+        self._run(method, operation, done=done)
+
     def _flush(self, operation: Operation) -> None:
         # One at a time: a missing one must not keep the others from being flushed.
         for name in operation.collections:
@@ -74,21 +112,27 @@ class MilvusOperations:
         _raise("ListDatabases", answer.status)
         return list(answer.db_names)
 
-    def _run(self, method: str, operation: Operation, *missing: int, **names: Any) -> None:
-        """The source's request under the target's names; `missing` codes say that there is nothing to do."""
+    def _run(self, method: str, operation: Operation, *missing: int, done: tuple[str, ...] = (), **names: Any) -> None:
+        """The source's request under the target's names; `missing` codes and `done` texts say that there is nothing
+        to do.
+        """
         request = type(operation.request)()
         request.CopyFrom(operation.request)
-        request.db_name = operation.database
+        if operation.database:
+            request.db_name = operation.database
         for field in names:
             request.ClearField(field)
         request.MergeFrom(type(request)(**names))
         request.base.replicateInfo.isReplicate = True
         request.base.replicateInfo.msgTimestamp = operation.timestamp
-        answer = self._channel.call(method, request)
+        what = f"{operation.kind.name} of {'.'.join(filter(None, [operation.database, *operation.collections]))}"
+        try:
+            answer = self._channel.call(method, request)
+        except NotSupported as error:
+            raise Refused(f"{what}: the target's version does not know it") from error
         status = getattr(answer, "status", answer)
-        if not milvus_errors.is_missing(status, *missing):
-            where = ".".join([operation.database, *operation.collections])
-            _raise(f"{operation.kind.name} of {where}", status)
+        if not milvus_errors.is_missing(status, *missing) and not any(text in status.reason for text in done):
+            _raise(what, status)
 
 
 def _raise(what: str, status: Any) -> None:

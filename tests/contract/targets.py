@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pymilvus import MilvusClient
 
 from cdc_core.codec import rewrite
-from cdc_core.codec.operation import Operation, OperationKind
+from cdc_core.codec.operation import REQUESTS, Operation, OperationKind
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
 from cdc_core.codec.rewrite import Address
 from cdc_core.errors import TargetUnavailable
@@ -24,15 +24,6 @@ from cdc_core.sink.milvus_replicate import MilvusReplicate
 from deploy.local import Milvus
 
 TIMEOUT = 10.0
-_REQUESTS: dict[OperationKind, Any] = {
-    OperationKind.CREATE_INDEX: milvus_pb2.CreateIndexRequest,
-    OperationKind.DROP_INDEX: milvus_pb2.DropIndexRequest,
-    OperationKind.LOAD_COLLECTION: milvus_pb2.LoadCollectionRequest,
-    OperationKind.RELEASE_COLLECTION: milvus_pb2.ReleaseCollectionRequest,
-    OperationKind.FLUSH: milvus_pb2.FlushRequest,
-    OperationKind.CREATE_DATABASE: milvus_pb2.CreateDatabaseRequest,
-    OperationKind.DROP_DATABASE: milvus_pb2.DropDatabaseRequest,
-}
 _names = itertools.count()
 
 
@@ -114,8 +105,8 @@ def apply_until_taken(catalog: TargetCatalog, wanted: Operation) -> None:
                 raise
 
 
-def operation(kind: OperationKind, database: str, *collections: str, **fields: Any) -> Operation:
-    request = _REQUESTS[kind](**fields)
+def operation(kind: OperationKind, database: str = "", *collections: str, **fields: Any) -> Operation:
+    request = REQUESTS[kind](**fields)
     return Operation(kind, database, collections, Tso.of(int(time.time() * 1000)), 1, request, b"", 1)
 
 

@@ -290,6 +290,19 @@ def test_conflicts_between_tasks_of_one_target(api: Api) -> None:
     assert api.create("a")["code"] == 200
 
 
+def test_users_and_roles_are_replicated_by_one_task_of_a_target(api: Api) -> None:
+    users = {"extra_info": {"enable_user_role": True}}
+    assert api.create("a", task_id="one", **users)["code"] == 200
+    assert "the task one does that for this target already" in api.refused(api.create("b", **users))
+    assert api.create("b", milvus_connect_param={"uri": "http://another:19530"}, **users)["code"] == 200
+
+
+def test_two_tasks_never_write_to_one_name_of_the_target(api: Api) -> None:
+    api.create("a", task_id="one")
+    mapping = [{"source_db": "default", "target_db": "default", "collection_mapping": {"b": "a"}}]
+    assert "default.b would be default.a on the target" in api.refused(api.create("b", name_mapping=mapping))
+
+
 def test_an_id_that_is_being_deleted_is_not_free_yet(api: Api) -> None:
     api.create("a", task_id="one")
     api.ask("delete", task_id="one")
@@ -363,7 +376,6 @@ CREATES: list[tuple[dict[str, Any], str]] = [
     ({"buffer_config": {"size": -1}}, "buffer_config.size: is below zero"),
     ({"task_id": "a/b"}, "task_id: 'a/b' is none"),
     ({"task_id": "x" * 300}, "task_id: "),
-    ({"extra_info": {"enable_user_role": True}}, "enable_user_role: is not supported by this version yet"),
     ({"name_mapping": [{"source_db": "x", "target_db": "d"}]}, "x.* is not among the task's collections"),
     ({"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1"}}, "kafka_connect_param.topic: expected"),
     (

@@ -31,6 +31,10 @@ def base(kind: int) -> common_pb2.MsgBase:
         (OperationKind.FLUSH, milvus_pb2.FlushRequest, {"collection_names": ["c", "d"]}, ("c", "d")),
         (OperationKind.CREATE_DATABASE, milvus_pb2.CreateDatabaseRequest, {}, ()),
         (OperationKind.DROP_DATABASE, milvus_pb2.DropDatabaseRequest, {}, ()),
+        (OperationKind.ALTER_DATABASE, milvus_pb2.AlterDatabaseRequest, {}, ()),
+        (OperationKind.ALTER_INDEX, milvus_pb2.AlterIndexRequest, {"collection_name": "c"}, ("c",)),
+        (OperationKind.LOAD_PARTITIONS, milvus_pb2.LoadPartitionsRequest, {"collection_name": "c"}, ("c",)),
+        (OperationKind.RELEASE_PARTITIONS, milvus_pb2.ReleasePartitionsRequest, {"collection_name": "c"}, ("c",)),
     ],
 )
 def test_each_kind(kind: OperationKind, request_type: Any, fields: Any, collections: tuple[str, ...]) -> None:
@@ -49,13 +53,32 @@ def test_no_database_is_the_default_one() -> None:
     assert (renamed.database, renamed.collections, renamed.request.collection_name) == ("db2", ("c2",), "c")
 
 
+def test_those_of_users_belong_to_no_database_and_never_show_a_password() -> None:
+    request = milvus_pb2.CreateCredentialRequest(base=base(1500), username="me", password="c2VjcmV0")
+    parsed = operation.parse(record(request))
+    assert parsed is not None
+    assert (parsed.kind, parsed.database, parsed.collections) == (OperationKind.CREATE_CREDENTIAL, "", ())
+    assert "c2VjcmV0" not in repr(parsed)
+
+
+def test_a_load_of_partitions_as_one_of_the_collection() -> None:
+    request = milvus_pb2.LoadPartitionsRequest(
+        base=base(205), collection_name="c", partition_names=["p"], replica_number=2
+    )
+    parsed = operation.parse(record(request))
+    assert parsed is not None
+    assert parsed.partitions == ("p",)
+    whole = parsed.of_whole()
+    assert (whole.kind, whole.request.replica_number) == (OperationKind.LOAD_COLLECTION, 2)
+
+
 def test_a_tick_is_none() -> None:
     assert operation.parse(record(msg_pb2.TimeTickMsg(base=base(1200)))) is None
 
 
 def test_an_unknown_type_is_named() -> None:
-    with pytest.raises(Undecodable, match=r"replicate-msg, message 07: operation of type 1500 \(CreateCredential\)"):
-        operation.parse(record(milvus_pb2.CreateCredentialRequest(base=base(1500))))
+    with pytest.raises(Undecodable, match=r"replicate-msg, message 07: operation of type 1501 \(GetCredential\)"):
+        operation.parse(record(milvus_pb2.CreateCredentialRequest(base=base(1501))))
 
 
 def test_garbage_is_undecodable() -> None:
