@@ -89,6 +89,28 @@ class ChannelStore:
         pipe.publish(self._keys.wake, "reconcile")
         pipe.execute()
 
+    def replan(self, task: str, plans: Iterable[Plan]) -> None:
+        """Other names; who runs now goes on with the old ones, which rows do not need."""
+        pipe = self._client.pipeline()
+        for plan in plans:
+            pipe.hset(self._keys.channel(task, plan.vchannel.name), "plan", plan.to_json())
+        pipe.execute()
+
+    def stop(self, keys: Iterable[ChannelKey], reason: str) -> None:
+        """They stand still from their next renewal on; a resume of the task takes that back."""
+        pipe = self._client.pipeline()
+        for key in keys:
+            pipe.hset(self._keys.channel(key.task, key.name), mapping={"stopped": reason, "yield": "1"})
+        pipe.execute()
+
+    def go_on(self, keys: Iterable[ChannelKey]) -> None:
+        """The end of `stop`."""
+        pipe = self._client.pipeline()
+        for key in keys:
+            pipe.hdel(self._keys.channel(key.task, key.name), "stopped")
+        pipe.publish(self._keys.wake, "reconcile")
+        pipe.execute()
+
     def of_task(self, task: str) -> list[ChannelState]:
         """All channels of a task, the catalog among them."""
         names = sorted(cast("set[str]", self._client.smembers(self._keys.channels(task))))

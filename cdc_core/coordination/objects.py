@@ -26,7 +26,8 @@ class Objects:
     """Partition maps, by source ids: a name may be used again, an id never. Raises redis errors.
 
     A partition's entry outlives it (`dropped:<id>`). `behind:<id>` is the older partition of the same name that has to
-    go first. `alias:<name>` was made on the target by this task.
+    go first. `alias:<name>` was made on the target by this task,
+    `name:<database>/<name>` is one that the collection had before it was renamed.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
@@ -83,6 +84,16 @@ class Objects:
         """Those that this task made."""
         fields = cast("list[str]", self._client.hkeys(self._keys.objects(task, collection)))
         return frozenset(field.removeprefix("alias:") for field in fields if field.startswith("alias:"))
+
+    def put_name(self, task: str, collection: int, database: str, name: str) -> None:
+        """A former one: operations that were asked for by it may still come."""
+        self._client.hset(self._keys.objects(task, collection), f"name:{database}/{name}", "1")
+
+    def names(self, task: str, collection: int) -> frozenset[tuple[str, str]]:
+        """Former ones, each with its database."""
+        fields = cast("list[str]", self._client.hkeys(self._keys.objects(task, collection)))
+        found = (field.removeprefix("name:").partition("/") for field in fields if field.startswith("name:"))
+        return frozenset((database, name) for database, _, name in found)
 
     def intend(self, task: str, collection: int, intent: str) -> None:
         """Before a collection is made on the target: what it is, for who comes after a kill."""

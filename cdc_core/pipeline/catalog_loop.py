@@ -16,6 +16,7 @@ from cdc_core.pipeline.drops import Drops, give_up_slip
 from cdc_core.pipeline.operation_feed import OperationFeed
 from cdc_core.pipeline.operations import Operations
 from cdc_core.pipeline.reconcile import Reconcile
+from cdc_core.pipeline.renames import Renames
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.pipeline.waiter import Waiter
 from cdc_core.source.base import LiveCatalog, Queue
@@ -34,6 +35,7 @@ class _Parts:
 
     collections: Collections
     drops: Drops
+    renames: Renames
     operations: Operations
     reconcile: Reconcile
 
@@ -99,6 +101,7 @@ class CatalogLoop:
         return _Parts(
             collections,
             drops,
+            Renames(self._context, collections),
             Operations(self._context, collections, feed, self._source.refresh),
             Reconcile(self._context, collections, self._source),
         )
@@ -107,6 +110,7 @@ class CatalogLoop:
         """True when it should look again at once."""
         wanted = parts.collections.wanted()
         catalog = self._source.refresh() if wanted else self._source.current()
+        parts.renames.sweep(catalog)
         parts.collections.sweep(catalog)
         parts.collections.answer_wanted(wanted, catalog)
         dropped = parts.drops.sweep()
@@ -130,6 +134,11 @@ class CatalogLoop:
 
 
 def _troubles(parts: _Parts, feed: OperationFeed) -> str:
-    refused = (parts.collections.refused, parts.operations.failed, parts.reconcile.refused)
+    refused = (
+        parts.collections.refused,
+        parts.renames.waiting,
+        parts.operations.failed,
+        parts.reconcile.refused,
+    )
     found = [*(text for each in refused for text in each.values()), *feed.undecodable, feed.trouble]
     return "; ".join(text for text in found if text)

@@ -43,6 +43,7 @@ class Collections:
         self.known: dict[int, Known] = {}
         self.refused: dict[int, str] = {}
         """Collections that cannot be replicated, and why; they are tried again when the task is resumed."""
+        self._former: dict[int, frozenset[tuple[str, str]]] = {}
         self._partitions: dict[int, dict[int, str]] = {}
         self._load()
 
@@ -82,12 +83,27 @@ class Collections:
         """It was dropped on the target; the next one of that name may be made."""
         known = self.known.pop(collection_id)
         self._partitions.pop(collection_id, None)
+        self._former.pop(collection_id, None)
         self._context.objects.forget(self._context.id, collection_id)
         self._context.channels.forget(self._context.id, [plan.vchannel.name for plan in known.plans])
 
     def mapped(self, collection_id: int, partition_id: int) -> str:
         """The target's id of a partition as text; GONE when it has none."""
         return self._partitions.get(collection_id, {}).get(partition_id, GONE)
+
+    def was_called(self, collection_id: int, database: str, name: str) -> bool:
+        """Now, or before it was renamed."""
+        plan = self.known[collection_id].plan
+        return (plan.database, plan.collection) == (database, name) or (database, name) in self._former[collection_id]
+
+    def rename(self, collection_id: int, plans: tuple[Plan, ...]) -> None:
+        """It has other names from now on; operations that were asked for by the former one may still come."""
+        known = self.known[collection_id]
+        name = (known.plan.database, known.plan.collection)
+        self._context.objects.put_name(self._context.id, collection_id, *name)
+        self._former[collection_id] |= {name}
+        self._context.channels.replan(self._context.id, plans)
+        self.known[collection_id] = Known(plans, known.created)
 
     def has_partition(self, collection_id: int, partition_id: int) -> bool:
         """Whether it is on the target, or need not be."""
@@ -113,6 +129,7 @@ class Collections:
             found.sort(key=lambda plan: plan.vchannel.shard)
             self.known[collection_id] = Known(tuple(found), found[0].created)
             self._partitions[collection_id] = self._context.objects.partitions(self._context.id, collection_id)
+            self._former[collection_id] = self._context.objects.names(self._context.id, collection_id)
 
     def _adopt(self, catalog: Catalog, collection: Collection, selector: CollectionSelector) -> None:
         twin = self._context.names.of(collection)
@@ -132,6 +149,7 @@ class Collections:
         self._context.channels.put(self._context.id, plans)
         self._context.objects.intended(self._context.id, collection.id)
         self.known[collection.id] = Known(plans, collection.created)
+        self._former[collection.id] = frozenset()
         log.info("collection_adopted", collection=collection.name, database=collection.database, shards=len(plans))
 
     def _name_taken(self, collection: Collection, twin: Collection) -> bool:

@@ -133,9 +133,8 @@ class Operations:
         """Of several that had this name one after the other: the one it had then, as far as they are known."""
         known = [
             each
-            for each in self._collections.known.values()
-            if (each.plan.database, each.plan.collection) == (operation.database, name)
-            and each.created <= operation.timestamp
+            for number, each in self._collections.known.items()
+            if each.created <= operation.timestamp and self._collections.was_called(number, operation.database, name)
         ]
         return max(known, key=lambda each: each.created, default=None)
 

@@ -146,6 +146,12 @@ class TargetCatalog(Protocol):
         """Set these properties, the others stay. :raises Refused: no such collection, or no such property."""
         ...
 
+    def rename_collection(self, database: str, name: str, new_database: str, new_name: str) -> None:
+        """:raises Refused: no such collection, or the new name is taken, or the target cannot move it to another
+        database.
+        """
+        ...
+
     def put_alias(self, database: str, name: str, alias: str) -> None:
         """Make it point to that collection, whatever it pointed to before.
 

@@ -103,6 +103,14 @@ class MemoryCatalog:
             stored = self._wanted(database, name)
             stored.described = replace(stored.described, properties={**stored.described.properties, **properties})
 
+    def rename_collection(self, database: str, name: str, new_database: str, new_name: str) -> None:
+        with self._changing:
+            stored = self._wanted(database, name)
+            if new_database not in self._databases or new_name in self._databases[new_database]:
+                raise Refused(f"rename {database}.{name}: {new_database}.{new_name} cannot be")
+            stored.described = replace(stored.described, database=new_database, name=new_name)
+            self._databases[new_database][new_name] = self._databases[database].pop(name)
+
     def put_alias(self, database: str, name: str, alias: str) -> None:
         with self._changing:
             wanted = self._wanted(database, name)

@@ -139,6 +139,12 @@ class MilvusCatalog:
         )
         self._change("AlterCollection", request, f"alter collection {database}.{name}")
 
+    def rename_collection(self, database: str, name: str, new_database: str, new_name: str) -> None:
+        request = milvus_pb2.RenameCollectionRequest(
+            base=replicated(ZERO), db_name=database, oldName=name, newName=new_name, newDBName=new_database
+        )
+        self._change("RenameCollection", request, f"rename {database}.{name} to {new_database}.{new_name}")
+
     def put_alias(self, database: str, name: str, alias: str) -> None:
         made = {"base": replicated(ZERO), "db_name": database, "collection_name": name, "alias": alias}
         what = f"alias {alias!r} of {database}.{name}"

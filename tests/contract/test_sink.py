@@ -294,6 +294,18 @@ def test_an_alias_cannot_have_the_name_of_a_collection(
         target.catalog.put_alias(one.database, "never_was", fresh("alias"))
 
 
+def test_a_collection_is_renamed_with_its_rows(target: Target, rows: Rows) -> None:
+    name, other = rows.described.name, fresh("renamed")
+    target.catalog.rename_collection("default", name, "default", other)
+    found = target.catalog.describe("default", other)
+    assert found is not None
+    assert (found.id, found.name) == (rows.described.id, other)
+    assert target.catalog.describe("default", name) is None
+    with pytest.raises(Refused):
+        target.catalog.rename_collection("default", name, "default", fresh("renamed"))
+    target.catalog.rename_collection("default", other, "default", name)
+
+
 def test_properties_are_altered(target: Target, make: Callable[[Collection], TargetCollection]) -> None:
     made = make(collection(fresh("altered")))
     for seconds in ("3600", "7200"):

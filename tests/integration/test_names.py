@@ -55,6 +55,34 @@ def test_two_collections_are_never_written_to_one_name(replication: Replication)
         replication.create({here: [{"name": "a"}]}, name_mapping=[mapping])
 
 
+def test_a_renamed_collection_is_renamed_on_the_target(replication: Replication) -> None:
+    """Rows, an index and a load before, between and after; while we run and while nobody does; then dropped."""
+    source, target = replication.source, replication.target
+    first, second, third = a_name("first"), a_name("second"), a_name("third")
+    make_collection(source, first, Shape(shards=2))
+    source.insert(first, list(rows(50)))
+    replication.equal([first])
+    source.rename_collection(first, second)
+    source.insert(second, list(rows(50, 50)))
+    source.release_collection(second)
+    await_that(lambda: target.has_collection(second), "it has its second name on the target")
+    await_that(lambda: "NotLoad" in str(target.get_load_state(second)["state"]), "it is released on the target")
+    assert not target.has_collection(first)
+    for worker in replication.system.workers:
+        worker.kill()
+    source.load_collection(second)
+    source.rename_collection(second, third)
+    source.insert(third, list(rows(50, 100)))
+    make_collection(source, first, Shape())
+    source.insert(first, list(rows(7)))
+    replication.system.start()
+    found = replication.equal([third, first])
+    assert [each.count_target for each in found] == [150, 7]
+    for name in (third, first):
+        source.drop_collection(name)
+    replication.gone([first, second, third])
+
+
 def _counts(client: MilvusClient, *names: str) -> list[int]:
     """count(*) of each that can be read, -1 of the others."""
     found = [-1] * len(names)
