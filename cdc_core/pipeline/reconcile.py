@@ -69,7 +69,7 @@ class Reconcile:
             self.again()
         self._forget_gone()
         due = [each for each in self._alive(catalog) if self._is_due(each) and not _is_busy(each, busy)]
-        serving = self._source.serving() if due else {}
+        serving = self._source.serving({each.id for each in due}) if due else {}
         for collection in due:
             self._mend_all(collection, serving.get(collection.id, NOTHING))
 
@@ -86,7 +86,7 @@ class Reconcile:
 
     def differences(self, catalog: Catalog) -> list[Difference]:
         """Of all collections of the task, as they are now."""
-        serving = self._source.serving()
+        serving = self._source.serving(catalog.collections.keys())
         return [each for found in self._compared(catalog, serving) for each in found]
 
     def _compared(self, catalog: Catalog, serving: Mapping[int, Serving]) -> Iterator[Iterable[Difference]]:
@@ -106,6 +106,12 @@ class Reconcile:
                 yield [Difference(Kind.COLLECTION, State.SURPLUS, *about, "", "until its channels come to its drop")]
 
     def _all_of(self, collection: Collection, plan: Plan, serving: Serving) -> list[Difference]:
+        try:
+            return self._found(collection, plan, serving)
+        except (Refused, CollectionStopped) as error:  # dropped while it was looked at
+            return [Difference(Kind.COLLECTION, State.DIFFERENT, collection.database, collection.name, "", str(error))]
+
+    def _found(self, collection: Collection, plan: Plan, serving: Serving) -> list[Difference]:
         target = self._context.target.catalog
         made = target.describe(plan.target_database, plan.target_collection)
         if made is None or made.id != plan.target_collection_id:
@@ -123,8 +129,10 @@ class Reconcile:
     def _alive(self, catalog: Catalog) -> Iterator[Collection]:
         """Of the task and made on the target."""
         for number in self._collections.known.keys() & catalog.collections.keys():
-            if catalog.collections[number].state is ObjectState.CREATED:
-                yield catalog.collections[number]
+            found = catalog.collections[number]
+            selected = self._context.selection.match(found.database, found.name)
+            if found.state is ObjectState.CREATED and selected:
+                yield found
 
     def _is_due(self, collection: Collection) -> bool:
         return collection.id not in self._served or self._names.get(collection.id) != _names(collection)

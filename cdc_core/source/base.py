@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,8 +113,8 @@ class LiveCatalog(Protocol):
         """
         ...
 
-    def serving(self) -> Mapping[int, Serving]:
-        """What serves each collection that has an index or is loaded, by its id; read at the time of the call.
+    def serving(self, collections: Collection[int]) -> Mapping[int, Serving]:
+        """What serves those of these ids that have an index or are loaded; read at the time of the call.
 
         Changes of it wake no subscriber: the op channel tells them. May block some seconds.
         :raises SourceUnavailable: etcd does not answer.

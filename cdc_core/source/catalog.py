@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from cdc_core.errors import SourceUnavailable
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 0.5
 """After a lost watch; one read of everything each time, so not too often."""
+_ONE_BY_ONE = 20
+"""So many ranges cost less than the records of some thousand collections."""
 _DELETE = 1  # mvccpb.Event.DELETE
 
 
@@ -59,12 +61,16 @@ class SourceCatalog:
             self._load()
         return self.current()
 
-    def serving(self) -> Mapping[int, Serving]:
-        collections = self.refresh().collections
-        indexes, loads = (
-            [value for _, value in self._client.read(self._meta + below).entries] for below in (INDEXES, LOADS)
-        )
-        return serving_of(indexes, loads, collections)
+    def serving(self, collections: Collection[int]) -> Mapping[int, Serving]:
+        known = self.refresh().collections
+        wanted = {number: known[number] for number in collections if number in known}
+        return serving_of(self._values(INDEXES, wanted), self._values(LOADS, wanted), wanted)
+
+    def _values(self, below: bytes, collections: Collection[int]) -> list[bytes]:
+        """Of the records of a few collections one by one, else of all."""
+        few = len(collections) <= _ONE_BY_ONE
+        prefixes = [self._meta + below + b"%d" % number for number in collections] if few else [self._meta + below]
+        return [value for prefix in prefixes for _, value in self._client.read(prefix).entries]
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         return self._subscribers.add(callback)

@@ -200,7 +200,7 @@ def _stream(client: Any, request: Any) -> Any:
 
 
 def _end_of(prefix: bytes) -> bytes:
-    """The first key behind all that begin with it; it ends with a slash here, never with 0xff."""
+    """The first key behind all that begin with it; it never ends with 0xff here."""
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 

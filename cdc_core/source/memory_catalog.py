@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from collections.abc import Collection as Ids
 
 from cdc_core.errors import SourceUnavailable
 from cdc_core.model.catalog import DEFAULT_DATABASE, Catalog, Collection, Database, Serving
@@ -61,9 +62,9 @@ class MemoryCatalog:
             raise SourceUnavailable("the catalog in memory was told to be unavailable")
         return self._catalog
 
-    def serving(self) -> Mapping[int, Serving]:
+    def serving(self, collections: Ids[int]) -> Mapping[int, Serving]:
         self.refresh()
-        return dict(self._serving)
+        return {number: found for number, found in self._serving.items() if number in collections}
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         return self._subscribers.add(callback)

@@ -118,12 +118,14 @@ def test_aliases_come_move_and_go(hands: CatalogHands) -> None:
 def test_what_serves_a_collection_is_read_when_asked(hands: CatalogHands) -> None:
     one = a_collection(450, "films")
     hands.put_collection(one)
-    assert hands.catalog.serving().get(450, Serving()) == Serving()
+    assert hands.catalog.serving({450}).get(450, Serving()) == Serving()
     served = Serving((Index("of_v", "vector", {"index_type": "FLAT", "metric_type": "L2"}),), 2)
     hands.put_serving(one, served)
-    assert hands.catalog.serving()[450] == served
+    assert hands.catalog.serving({450, 45})[450] == served
+    assert hands.catalog.serving({7, *range(1000, 1100), 450}) == {450: served}, "of many at once, too"
+    assert hands.catalog.serving({451}) == {}
     hands.put_serving(one, replace(served, replicas=0))
-    assert hands.catalog.serving()[450].replicas == 0
+    assert hands.catalog.serving({450, 45})[450].replicas == 0
 
 
 def test_before_the_first_read_it_says_that_it_knows_nothing() -> None:
