@@ -13,6 +13,7 @@ from cdc_core.sink.base import TargetCollection
 class Kind(StrEnum):
     """Of an object."""
 
+    DATABASE = "database"
     COLLECTION = "collection"
     PARTITION = "partition"
     INDEX = "index"
@@ -41,8 +42,9 @@ class Difference:
     detail: str = ""
 
     def __str__(self) -> str:
-        what = f"{self.kind} {self.name!r} of " if self.name else f"{self.kind} of " if self.kind is Kind.LOAD else ""
-        return f"{what}{self.database}.{self.collection} is {self.state}" + (f": {self.detail}" if self.detail else "")
+        name = f" {self.name!r}" if self.name else ""
+        where = ".".join(filter(None, (self.database, self.collection)))
+        return f"{self.kind}{name} of {where} is {self.state}" + (f": {self.detail}" if self.detail else "")
 
     def to_dict(self) -> dict[str, str]:
         return {

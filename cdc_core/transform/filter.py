@@ -84,6 +84,11 @@ class Selection:
             return None
         return next((selector for pattern, selector in self.rules if pattern.covers(wanted)), None)
 
+    def has_whole(self, database: str) -> bool:
+        """Whether all collections of that database are selected, those to come too."""
+        everything = Pattern(database, ANY)
+        return any(pattern.covers(everything) for pattern in self.patterns) and everything not in self.excluded
+
     def covers(self, other: Selection) -> bool:
         """Whether everything that `other` names is replicated by this one."""
         return all(self._covering(pattern) for pattern in other.patterns)

@@ -11,8 +11,9 @@ import pytest
 
 from cdc_core.codec.operation import OperationKind
 from cdc_core.coordination.channels import ChannelStore
-from cdc_core.model.catalog import Collection, Index, ObjectState, Serving
+from cdc_core.model.catalog import Collection, Database, Index, ObjectState, Serving
 from cdc_core.model.plan import Plan
+from cdc_core.model.task import CollectionSelector
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.collections import Collections
 from cdc_core.pipeline.difference import Kind, State
@@ -21,6 +22,7 @@ from cdc_core.pipeline.reconcile import Reconcile
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.source.memory_catalog import MemoryCatalog
+from cdc_core.transform.filter import Selection
 from tests.contract.catalogs import a_collection
 from tests.contract.state import State as Store
 
@@ -102,6 +104,19 @@ def test_an_alias_follows_and_only_our_own_is_dropped(catalogs: Catalogs, target
     catalogs.source.put_collection(a_collection(460, "books"))
     catalogs.sweep()
     assert _aliases(target, "books") == frozenset()
+
+
+def test_a_database_without_collections_is_made_when_it_is_selected_whole(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    source.put_database(Database(2, "empty", {}))
+    source.put_database(Database(3, "other", {}))
+    spec = replace(context.task.spec, selectors={"empty": (CollectionSelector("*", {}),)})
+    catalogs = Catalogs(replace(context, selection=Selection.of(spec)), source)
+    assert catalogs.found() == [(Kind.DATABASE, State.MISSING, "")]
+    catalogs.sweep()
+    assert target.databases() == {"default", "empty"}
+    assert catalogs.found() == []
 
 
 def test_properties_follow(catalogs: Catalogs, target: MemoryTarget) -> None:
