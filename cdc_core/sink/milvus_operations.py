@@ -92,7 +92,8 @@ class MilvusOperations:
 
     def _of_users(self, operation: Operation) -> None:
         method, done = _OF_USERS[operation.kind]
-        self._run(method, operation, done=done)
+        takes_away = getattr(operation.request, "type", 0) != 0  # Revoke, RemoveUserFromRole, ...
+        self._run(method, operation, done=_ABSENT if takes_away else done)
 
     def _flush(self, operation: Operation) -> None:
         # One at a time: a missing one must not keep the others from being flushed.

@@ -68,17 +68,12 @@ def name_conflicts(spec: TaskSpec, others: Iterable[TaskSpec]) -> Iterator[str]:
 
 
 def _targets(spec: TaskSpec) -> Iterator[tuple[Pattern, Pattern]]:
-    """What is selected and what it is called; collections that a mapping names, or may meet, one by one."""
+    """What is selected and what it is called, mapped collections one by one.
+
+    What a `*` may yet find is not known here: it is refused when it is found (pipeline/collections.py).
+    """
     names, selection = Names(spec.name_mapping), Selection.of(spec)
-    for each in sorted({*selection.patterns, *_named(spec.name_mapping)}):
+    mapped = {Pattern(mapping.source_db, name) for mapping in spec.name_mapping for name in mapping.collections}
+    for each in sorted({*selection.patterns, *mapped}):
         if each.is_wildcard or selection.match(each.database, each.collection):
             yield each, Pattern(*names.collection(each.database, each.collection))
-
-
-def _named(mappings: tuple[NameMapping, ...]) -> Iterator[Pattern]:
-    """Collections of the source that a mapping names, and those that would keep a name that it gives."""
-    for mapping in mappings:
-        beside = {mapping.target_db, *(other.source_db for other in mappings if other.target_db == mapping.target_db)}
-        for name, target in mapping.collections.items():
-            yield Pattern(mapping.source_db, name)
-            yield from (Pattern(database, target) for database in beside)

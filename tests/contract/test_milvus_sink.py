@@ -1,5 +1,6 @@
 """What only a real standby shows: restarts, refusals, credentials."""
 
+import base64
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdc_core.codec import rewrite
+from cdc_core.codec.operation import OperationKind
 from cdc_core.codec.protobuf import milvus_pb2
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.connect import DialConfig, MilvusConnect
@@ -16,7 +18,7 @@ from cdc_core.sink.milvus_catalog import MilvusCatalog, replicated
 from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_replicate import MilvusReplicate
 from deploy.local import Milvus, MilvusOptions, Stack
-from tests.contract.targets import TIMEOUT, RealStandby, Times, address, fresh
+from tests.contract.targets import TIMEOUT, RealStandby, Times, address, fresh, operation
 from tests.messages import collection, parsed, simple_insert
 
 pytestmark = pytest.mark.contract
@@ -90,7 +92,7 @@ def test_a_call_too_large_for_grpc_is_refused(standby: RealStandby) -> None:
         standby.channel.call("ReplicateMessage", request, 30)
 
 
-def test_credentials(tmp_path: Path) -> None:
+def test_credentials_and_users(tmp_path: Path) -> None:
     with Milvus(tmp_path / "guarded", MilvusOptions(name="guarded", standby=True, authorization=True)) as server:
         for token in ("", "root:wrong", "nobody:Milvus"):
             channel = MilvusChannel(MilvusConnect(uri=server.uri, token=token))
@@ -100,7 +102,36 @@ def test_credentials(tmp_path: Path) -> None:
         channel = MilvusChannel(MilvusConnect(uri=server.uri, username="root", password="Milvus"))
         MilvusReplicate(channel).check(TIMEOUT)
         assert MilvusCatalog(channel).databases() == {"default"}
+        _users_and_roles(MilvusCatalog(channel))
         channel.close()
+
+
+def _users_and_roles(catalog: MilvusCatalog) -> None:
+    """Made and dropped, each also twice: only a server that asks for credentials knows who grants."""
+    user, role = fresh("user"), fresh("role")
+    granted = milvus_pb2.GrantEntity(
+        role=milvus_pb2.RoleEntity(name=role),
+        object=milvus_pb2.ObjectEntity(name="Collection"),
+        object_name="*",
+        grantor=milvus_pb2.GrantorEntity(
+            user=milvus_pb2.UserEntity(name="root"), privilege=milvus_pb2.PrivilegeEntity(name="Search")
+        ),
+    )
+    password = base64.b64encode(b"password1").decode()
+    made = [
+        operation(OperationKind.CREATE_CREDENTIAL, username=user, password=password),
+        operation(OperationKind.CREATE_ROLE, entity=milvus_pb2.RoleEntity(name=role)),
+        operation(OperationKind.OPERATE_USER_ROLE, username=user, role_name=role, type=0),
+        operation(OperationKind.OPERATE_PRIVILEGE, entity=granted, type=milvus_pb2.Grant),
+    ]
+    dropped = [
+        operation(OperationKind.OPERATE_PRIVILEGE, entity=granted, type=milvus_pb2.Revoke),
+        operation(OperationKind.OPERATE_USER_ROLE, username=user, role_name=role, type=1),
+        operation(OperationKind.DROP_ROLE, role_name=role),
+        operation(OperationKind.DELETE_CREDENTIAL, username=user),
+    ]
+    for wanted in (*made, *made, *dropped, *dropped):
+        catalog.apply(wanted)
 
 
 def test_a_target_that_restarts_is_unavailable_and_then_goes_on(tmp_path: Path) -> None:

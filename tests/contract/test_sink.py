@@ -1,6 +1,5 @@
 """What every target does, on a standby Milvus and on its twin in memory."""
 
-import base64
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +9,6 @@ import pytest
 
 from cdc_core.codec import merge, rewrite
 from cdc_core.codec.operation import OperationKind
-from cdc_core.codec.protobuf import milvus_pb2
 from cdc_core.errors import Refused
 from cdc_core.model.catalog import Collection, Serving
 from cdc_core.model.timestamp import Tso
@@ -315,10 +313,11 @@ def test_properties_are_altered(target: Target, make: Callable[[Collection], Tar
         target.catalog.alter_collection(made.database, "never_was", {"collection.ttl.seconds": "1"})
 
 
-def test_what_serves_a_collection(target: Target, rows: Rows) -> None:
-    database, name = rows.described.database, rows.described.name
+def test_what_serves_a_collection(target: Target, times: Times, make: Callable[[Collection], TargetCollection]) -> None:
+    made = make(collection(fresh("served")))
+    database, name = made.database, made.name
     assert target.catalog.serving(database, name) == Serving()
-    with flowing(rows.times):
+    with flowing(times):
         apply_until_taken(target.catalog, index(database, name))
         apply_until_taken(target.catalog, operation(OperationKind.LOAD_COLLECTION, database, name, replica_number=1))
     served = target.catalog.serving(database, name)
@@ -337,11 +336,14 @@ def _described(target: Target, made: TargetCollection) -> TargetCollection:
     return found
 
 
-def test_partitions_are_loaded_and_released(target: Target, rows: Rows) -> None:
+def test_partitions_are_loaded_and_released(
+    target: Target, times: Times, make: Callable[[Collection], TargetCollection]
+) -> None:
     """Also twice, and one that is gone: its drop comes over the channels."""
-    database, name = rows.described.database, rows.described.name
-    target.catalog.create_partition(database, name, "p1", rows.times.next())
-    with flowing(rows.times):
+    made = make(collection(fresh("parts")))
+    database, name = made.database, made.name
+    target.catalog.create_partition(database, name, "p1", times.next())
+    with flowing(times):
         apply_until_taken(target.catalog, index(database, name))
         for _ in range(2):
             load = operation(OperationKind.LOAD_PARTITIONS, database, name, partition_names=["p1"], replica_number=1)
@@ -351,33 +353,6 @@ def test_partitions_are_loaded_and_released(target: Target, rows: Rows) -> None:
         target.catalog.apply(operation(kind, database, name, partition_names=["never_was"]))
     for _ in range(2):
         target.catalog.apply(operation(OperationKind.RELEASE_PARTITIONS, database, name, partition_names=["p1"]))
-
-
-def test_users_and_roles_are_made_and_dropped_once(target: Target) -> None:
-    user, role = fresh("user"), fresh("role")
-    granted = milvus_pb2.GrantEntity(
-        role=milvus_pb2.RoleEntity(name=role),
-        object=milvus_pb2.ObjectEntity(name="Collection"),
-        object_name="*",
-        grantor=milvus_pb2.GrantorEntity(
-            user=milvus_pb2.UserEntity(name="root"), privilege=milvus_pb2.PrivilegeEntity(name="Search")
-        ),
-    )
-    password = base64.b64encode(b"password1").decode()
-    made = [
-        operation(OperationKind.CREATE_CREDENTIAL, username=user, password=password),
-        operation(OperationKind.CREATE_ROLE, entity=milvus_pb2.RoleEntity(name=role)),
-        operation(OperationKind.OPERATE_USER_ROLE, username=user, role_name=role, type=0),
-        operation(OperationKind.OPERATE_PRIVILEGE, entity=granted, type=milvus_pb2.Grant),
-    ]
-    dropped = [
-        operation(OperationKind.OPERATE_PRIVILEGE, entity=granted, type=milvus_pb2.Revoke),
-        operation(OperationKind.OPERATE_USER_ROLE, username=user, role_name=role, type=1),
-        operation(OperationKind.DROP_ROLE, role_name=role),
-        operation(OperationKind.DELETE_CREDENTIAL, username=user),
-    ]
-    for wanted in (*made, *made, *dropped, *dropped):
-        target.catalog.apply(wanted)
 
 
 # Rows

@@ -36,23 +36,21 @@ def name(replication: Replication) -> Iterator[str]:
 
 
 def test_what_was_before_the_task_serves_on_the_target(own: OwnDatabase) -> None:
-    """Index, load, alias and properties of a collection that is older than its task, with its rows."""
+    """Index, load and alias of a collection that is older than its task, with its rows."""
     alias = a_name("alias")
     make_collection(own.source, "older", Shape(shards=2))
     own.source.create_alias("older", alias)
-    own.source.alter_collection_properties("older", {"collection.ttl.seconds": "86400"})
     own.source.insert("older", list(rows(100)))
     own.task({"name": "older", "use_start_position": True})
     await_that(lambda: "older" in own.on_target(), "the collection is on the target")
     assert own.equal("older")[0].count_target == 100
     with closing(own.target()) as target:
         await_that(lambda: _aliases(target, "older") == {alias}, "the alias is on the target")
-        assert target.describe_collection("older")["properties"]["collection.ttl.seconds"] == "86400"
         assert target.list_indexes("older") == own.source.list_indexes("older")
     own.source.drop_alias(alias)
 
 
-def test_aliases_and_properties_follow(replication: Replication, name: str) -> None:
+def test_aliases_follow(replication: Replication, name: str) -> None:
     """While we run, and while all workers are down; an alias moves from one collection to the other."""
     source, target, system = replication.source, replication.target, replication.system
     other, alias, moving = a_name("other"), a_name("alias"), a_name("moving")
@@ -60,18 +58,14 @@ def test_aliases_and_properties_follow(replication: Replication, name: str) -> N
         make_collection(source, each, Shape())
     source.create_alias(name, alias)
     source.create_alias(name, moving)
-    source.alter_collection_properties(name, {"collection.ttl.seconds": "7200"})
     await_that(lambda: _aliases(target, name) == {alias, moving}, "the aliases are on the target")
-    await_that(lambda: _ttl(target, name) == "7200", "the property is on the target")
     for worker in system.workers:
         worker.kill()
     source.drop_alias(alias)
     source.alter_alias(other, moving)
-    source.alter_collection_properties(name, {"collection.ttl.seconds": "3600"})
     system.start()
     await_that(lambda: _aliases(target, other) == {moving}, "the alias has moved on the target")
     await_that(lambda: _aliases(target, name) == set(), "the dropped one is gone on the target")
-    await_that(lambda: _ttl(target, name) == "3600", "the property has changed on the target")
     source.drop_alias(moving)
     source.drop_collection(other)
     replication.gone([other])
@@ -114,8 +108,3 @@ def _state(replication: Replication, **params: Any) -> str:
 
 def _aliases(client: MilvusClient, name: str) -> set[str]:
     return set(client.describe_collection(name)["aliases"])
-
-
-def _ttl(client: MilvusClient, name: str) -> str | None:
-    found: dict[str, str] = client.describe_collection(name)["properties"]
-    return found.get("collection.ttl.seconds")

@@ -45,7 +45,8 @@ def test_names(source: tuple[str, str], target: tuple[str, str]) -> None:
     ("task", "complaint"),
     [
         (spec(to("d", "e"), d="*"), ""),
-        (spec(to("d", "e", {"a": "b"}), d="*"), "d.a and d.b would both be e.b"),
+        (spec(to("d", "e", {"a": "b"}), d="*"), ""),
+        (spec(to("d", "e", {"a": "b"}), d="a b"), "d.a and d.b would both be e.b"),
         (spec(to("d", "e", {"a": "b"}), d="a"), ""),
         (spec(to("d", "e", {"a": "b", "b": "a"}), d="*"), ""),
         (spec(to("d", "e", {"a": "x", "b": "x"}), d="a b"), "d.a and d.b would both be e.x"),
@@ -54,7 +55,7 @@ def test_names(source: tuple[str, str], target: tuple[str, str]) -> None:
         (spec(to("d", "e"), d="a", e="a"), "d.a and e.a would both be e.a"),
         (spec(to("x", "e"), d="*"), "x.* is not among the task's collections"),
         (spec(to("d", "e", {"c": "b"}), d="a"), "d.c is not among the task's collections"),
-        (spec(to("d", "e", {"a": "b"}), any_="*"), "d.a and d.b would both be e.b"),
+        (spec(to("d", "e", {"a": "b"}), any_="*"), ""),
     ],
 )
 def test_mistakes(task: TaskSpec, complaint: str) -> None:
