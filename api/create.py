@@ -13,7 +13,7 @@ from cdc_core.model.catalog import DEFAULT_DATABASE
 from cdc_core.model.channel import VChannel, op_channel
 from cdc_core.model.connect import DialConfig, KafkaConnect, KafkaSasl, MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import ANY, BufferConfig, CollectionSelector, NameMapping, TaskSpec
+from cdc_core.model.task import ANY, BufferConfig, CollectionSelector, NameMapping, OnUndecodable, TaskSpec
 from cdc_core.settings import Settings
 from cdc_core.transform.mapping import mistakes
 
@@ -51,6 +51,7 @@ class _Reading:
             enable_user_role=self.data.get("extra_info", {}).get("enable_user_role", False),
             buffer_config=self._buffer_config(),
             disable_auto_start=self.data.get("disable_auto_start", False),
+            on_undecodable=self._on_undecodable(),
         )
         self.problems += mistakes(spec)
         self._check_supported(spec)
@@ -176,6 +177,13 @@ class _Reading:
             if value < 0:
                 self._wrong(f"buffer_config.{key}: is below zero")
         return config
+
+    def _on_undecodable(self) -> OnUndecodable:
+        given = self.data.get("on_undecodable", OnUndecodable.STOP)
+        if given in tuple(OnUndecodable):
+            return OnUndecodable(given)
+        self._wrong(f"on_undecodable: {shortened(given)!r} is none; expected {' or '.join(OnUndecodable)}")
+        return OnUndecodable.STOP
 
     def _check_supported(self, spec: TaskSpec) -> None:
         for name, used in (("kafka_connect_param", isinstance(spec.target, KafkaConnect)),):

@@ -108,6 +108,7 @@ class CreateSchema(Schema):
     buffer_config = fields.Nested(BufferConfigSchema)
     name_mapping = fields.List(fields.Nested(NameMappingSchema))
     disable_auto_start = Flag()
+    on_undecodable = fields.String()
 
 
 class TaskSchema(Schema):

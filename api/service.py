@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from api.create import spec_of
 from api.errors import RefusedError, UnknownTaskError, shortened
-from api.views import positions_view, task_view
+from api.views import dead_letters_view, positions_view, task_view
 from cdc_core.clock import Clock
 from cdc_core.coordination.tasks import Changed, Created, Snapshot, TaskStore
 from cdc_core.errors import StateUnavailable
@@ -90,6 +90,7 @@ class Service:
         if task is None or task.desired is Desired.DELETED:
             raise RefusedError(f"not found: [{shortened(task_id)}]")
         (view,) = self._views([task])
+        view |= dead_letters_view(self._store.dead_letters.of_task(task_id))
         return {"task": view, "Task": view}
 
     def tasks(self) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from cdc_core.coordination.dead_letters import DeadLetterList
 from cdc_core.coordination.tasks import Checkpoint
 from cdc_core.model.catalog import DEFAULT_DATABASE
 from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import CollectionSelector, Task
+from cdc_core.model.task import CollectionSelector, OnUndecodable, Task
 from cdc_core.names import OP_COLLECTION_ID
 
 
@@ -26,6 +27,8 @@ def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
         "db_collections": selections if spec.by_database else {},
         "state": task.state.value,
     }
+    if spec.on_undecodable is not OnUndecodable.STOP:
+        view["on_undecodable"] = spec.on_undecodable.value
     if reason := task.reason or _reason(troubles):
         view["reason"] = reason
     return view
@@ -40,6 +43,18 @@ def positions_view(checkpoints: Iterable[Checkpoint]) -> dict[str, list[dict[str
         if at := point.target_position:
             view["target_positions"].append(_position(point.collection_id, at.channel, at))
     return view
+
+
+def dead_letters_view(found: DeadLetterList) -> dict[str, Any]:
+    """Nothing when there are none: the reference's clients do not know of them. `time` is unix milliseconds."""
+    if not found.count:
+        return {}
+    return {
+        "dead_letters": {
+            "count": found.count,
+            "entries": [listed.entry | {"time": listed.found} for listed in found.first],
+        }
+    }
 
 
 def _milvus(connect: MilvusConnect) -> dict[str, Any]:

@@ -8,7 +8,7 @@ CdcError
 ├── Fatal                     it will not pass by itself
 │   ├── CollectionStopped     one collection cannot go on; the others do
 │   │   ├── PositionTrimmed   the queue no longer has the position: messages are gone
-│   │   ├── Undecodable       a message that is not what its type says
+│   │   ├── Undecodable       a message that cannot be read, or is not what its type says
 │   │   └── SchemaMismatch    source and target collection differ
 │   ├── Refused               the target will never take this call as it is
 │   └── TaskStopped           the whole task cannot go on (target is no standby, credentials refused)
@@ -60,7 +60,7 @@ class PositionTrimmed(CollectionStopped):
 
 
 class Undecodable(CollectionStopped):
-    """A message is not what its type says."""
+    """A message cannot be read, or is not what its type says."""
 
 
 class SchemaMismatch(CollectionStopped):

@@ -50,6 +50,8 @@ class Keys:
     intents:<id>                  hash: source collection id -> what is being made for it on the target
     requests:<id>                 hash: number -> question to the task's catalog
     answer:<number>               list with expiry: its answer
+    dead-letters:<id>             hash: count; number -> a message that cannot be read (scripts/dead_letters.lua)
+    dead-letter-places:<id>       set: where those are that were counted
     source-clock                  hash: offset of the source's clock to Redis' one, in ms
     workers                       set: worker ids
     worker:<id>                   hash with expiry: heartbeat
@@ -109,6 +111,12 @@ class Keys:
 
     def answer(self, number: str) -> str:
         return f"{self.prefix}answer:{number}"
+
+    def dead_letters(self, task: str) -> str:
+        return f"{self.prefix}dead-letters:{task}"
+
+    def dead_letter_places(self, task: str) -> str:
+        return f"{self.prefix}dead-letter-places:{task}"
 
     def wanted(self, task: str) -> str:
         return f"{self.prefix}wanted:{task}"

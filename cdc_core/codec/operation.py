@@ -136,8 +136,10 @@ class Operation:
 def parse(record: Record) -> Operation | None:
     """The operation of a record; None for a time tick.
 
-    :raises Undecodable: malformed, or a type that this system does not know; names type, channel and id.
+    :raises Undecodable: empty, malformed, or of a type that this system does not know; says which.
     """
+    if not record.payload:
+        raise Undecodable("the message is empty")
     try:
         base = head.base_of(record.payload)
         if base.msg_type == _TIME_TICK:
@@ -145,8 +147,10 @@ def parse(record: Record) -> Operation | None:
         kind = _kind(base.msg_type)
         request = REQUESTS[kind]()
         request.ParseFromString(record.payload)
-    except Exception as error:  # also protobuf's DecodeError
-        raise Undecodable(f"{record.pchannel}, message {record.message_id.hex()}: {error}") from error
+    except Undecodable:
+        raise
+    except Exception as error:  # protobuf's DecodeError
+        raise Undecodable(f"malformed: {error}") from error
     return Operation(
         kind=kind,
         database="" if kind in OF_USERS else request.db_name or DEFAULT_DATABASE,

@@ -11,6 +11,7 @@ from typing import Any, cast
 import redis
 
 from cdc_core.coordination.client import answering
+from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.coordination.scripts import script
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.errors import CdcError
@@ -81,6 +82,7 @@ class TaskStore:
     """
 
     def __init__(self, client: redis.Redis, keys: Keys, secrets: Secrets) -> None:
+        self.dead_letters = DeadLetters(client, keys)
         self._client = client
         self._keys = keys
         self._secrets = secrets
@@ -147,6 +149,7 @@ class TaskStore:
                 names += cast("Iterator[str]", self._client.scan_iter(match=pattern, count=1000))
             names += [keys.channels(task_id), keys.wanted(task_id), keys.barriers(task_id), keys.ops(task_id)]
             names += [keys.intents(task_id), keys.requests(task_id)]
+            names += [keys.dead_letters(task_id), keys.dead_letter_places(task_id)]
             pipe = self._client.pipeline()
             pipe.delete(*names)
             pipe.srem(keys.tasks, task_id)

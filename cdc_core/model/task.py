@@ -21,6 +21,7 @@ __all__ = [
     "KafkaSasl",
     "MilvusConnect",
     "NameMapping",
+    "OnUndecodable",
     "Task",
     "TaskSpec",
     "TaskState",
@@ -44,6 +45,14 @@ class TaskState(StrEnum):
     INITIAL = "Initial"
     RUNNING = "Running"
     PAUSED = "Paused"
+
+
+class OnUndecodable(StrEnum):
+    """What becomes of a message of the source that cannot be read; it is recorded as a dead letter in any case."""
+
+    STOP = "stop"
+    """Whose it is goes no further: a collection's channel, or the operations."""
+    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,7 @@ class TaskSpec:
     enable_user_role: bool = False
     buffer_config: BufferConfig = BufferConfig()
     disable_auto_start: bool = False
+    on_undecodable: OnUndecodable = OnUndecodable.STOP
 
     def excluding(self, excluded: tuple[tuple[str, str], ...]) -> TaskSpec:
         return replace(self, excluded=excluded)
@@ -130,6 +140,7 @@ class TaskSpec:
             "enable_user_role": self.enable_user_role,
             "buffer_config": {"period": self.buffer_config.period, "size": self.buffer_config.size},
             "disable_auto_start": self.disable_auto_start,
+            "on_undecodable": self.on_undecodable.value,
         }
 
     @classmethod
@@ -151,6 +162,7 @@ class TaskSpec:
             enable_user_role=data["enable_user_role"],
             buffer_config=BufferConfig(**data["buffer_config"]),
             disable_auto_start=data["disable_auto_start"],
+            on_undecodable=OnUndecodable(data.get("on_undecodable", OnUndecodable.STOP)),  # not in older specs
         )
 
 

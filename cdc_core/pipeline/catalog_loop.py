@@ -63,7 +63,7 @@ class CatalogLoop:
         if context.lease.settle_only:
             return
         unsubscribe = self._source.subscribe(self._waiter.wake)
-        feed = OperationFeed(self._queue, self._op_channel, self._start, self._waiter.wake)
+        feed = OperationFeed(self._queue, self._op_channel, self._start, context.dead_letters, self._waiter.wake)
         try:
             self._follow(feed)
         except Stopping:
@@ -140,5 +140,5 @@ def _troubles(parts: _Parts, feed: OperationFeed) -> str:
         parts.operations.failed,
         parts.reconcile.refused,
     )
-    found = [*(text for each in refused for text in each.values()), *feed.undecodable, feed.trouble]
+    found = [*(text for each in refused for text in each.values()), feed.trouble]
     return "; ".join(text for text in found if text)

@@ -26,6 +26,7 @@ from cdc_core.model.task import Task
 from cdc_core.names import CATALOG, Keys
 from cdc_core.pipeline.addresses import Addresses
 from cdc_core.pipeline.catalog_loop import CatalogLoop
+from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.replicator import Replicator, checkpoint_of
 from cdc_core.pipeline.target import Target
@@ -229,6 +230,7 @@ class Engine:
             barriers=self._barriers,
             gates=self._gates,
             requests=self._requests,
+            dead_letters=DeadLetterOffice(task.spec, self.tasks.dead_letters),
             default_partition=self._default_partition,
         )
         waiter = Waiter(self.bus, f"catalog {task.id}")
@@ -261,6 +263,7 @@ class Engine:
                 addresses=Addresses(task.id, plan, self._objects, self._default_partition if ignores else None),
                 objects=self._objects,
                 barriers=self._barriers,
+                dead_letters=DeadLetterOffice(task.spec, self.tasks.dead_letters),
                 waiter=waiter,
             )
             lease.on_order(waiter.wake)

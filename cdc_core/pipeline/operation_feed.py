@@ -9,10 +9,11 @@ from collections.abc import Callable
 import structlog
 
 from cdc_core import backoff
-from cdc_core.codec import operation
+from cdc_core.codec import dead_letter, operation
 from cdc_core.codec.operation import Operation
 from cdc_core.errors import CdcError, Retryable, Undecodable
 from cdc_core.model.position import Position
+from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.source.base import Lost, Queue, Reader, Record
 
 POLL_SECONDS = 1.0
@@ -24,17 +25,26 @@ class OperationFeed:
     """A thread that reads operations behind `start` into a queue; `woken` is called for each.
 
     Unlike on a vchannel, everything up to and including the message at `start` is done: the channel carries no ticks
-    that would separate what was before from what comes later.
+    that would separate what was before from what comes later. One that cannot be read is recorded before those behind
+    it are found; a task that stops there finds no more of them, and `trouble` says why.
     """
 
-    def __init__(self, queue: Queue, channel: str, start: Position, woken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        channel: str,
+        start: Position,
+        dead_letters: DeadLetterOffice,
+        woken: Callable[[], None],
+    ) -> None:
         self.trouble = ""
-        self.undecodable: list[str] = []
+        self._dead_letters = dead_letters
         self._queue = queue
         self.channel = channel
         self._start = start
         self._skip = queue.order(start.message_id) if start.message_id else -1
         self._woken = woken
+        self._read: deque[Record | Lost] = deque()
         self._found: deque[Operation] = deque()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ops-{channel}", daemon=True)
@@ -81,20 +91,23 @@ class OperationFeed:
         return reader
 
     def _poll(self, reader: Reader) -> None:
-        for item in reader.poll(POLL_SECONDS):
-            if isinstance(item, Lost):
-                raise item.error
-            if item.order > self._skip:
-                self._take(item)
+        """What was read is kept until it is dealt with: the state may be away for a while."""
+        if not self._read:
+            self._read.extend(reader.poll(POLL_SECONDS))
+        while self._read:
+            self._take(self._read[0])
+            self._read.popleft()
         self.trouble = ""
 
-    def _take(self, record: Record) -> None:
+    def _take(self, item: Record | Lost) -> None:
+        if isinstance(item, Lost):
+            raise item.error
+        if item.order <= self._skip:
+            return
         try:
-            found = operation.parse(record)
+            found = operation.parse(item)
         except Undecodable as error:
-            log.error("operation_undecodable", error=str(error))
-            self.undecodable.append(str(error))
-            self._woken()
+            self._dead_letters.take([dead_letter.of_operations(item, str(error))])
             return
         if found:
             self._found.append(found)

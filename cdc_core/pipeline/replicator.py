@@ -12,13 +12,14 @@ import structlog
 from cdc_core.codec.merge import merge
 from cdc_core.coordination.barriers import Barrier, Barriers
 from cdc_core.coordination.objects import Objects
-from cdc_core.errors import CdcError, CollectionStopped, Refused, Stopping
+from cdc_core.errors import CdcError, CollectionStopped, Refused, Stopping, Undecodable
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.addresses import Addresses
 from cdc_core.pipeline.batch import BATCH_BYTES, BATCH_MESSAGES, Batch, Row, range_end
+from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.gate import Gate
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Member
@@ -67,6 +68,7 @@ class Replicator:
         addresses: Addresses,
         objects: Objects,
         barriers: Barriers,
+        dead_letters: DeadLetterOffice,
         waiter: Waiter,
     ) -> None:
         self._plan = plan
@@ -77,6 +79,8 @@ class Replicator:
         self._addresses = addresses
         self._objects = objects
         self._barriers = barriers
+        self._dead_letters = dead_letters
+        self._undecodable: Undecodable | None = None
         self._waiter = waiter
         self._pieces: deque[tuple[Piece, int]] = deque()
         self._outlived = False
@@ -160,9 +164,19 @@ class Replicator:
                     return Ending.DONE
 
     def _fill(self, timeout: float) -> None:
-        if not self._pieces:
-            for window in self._subscription.take(BATCH_BYTES, timeout):
-                self._cut(window)
+        """Pieces of what comes next. :raises Undecodable: what lies before it is on the target and recorded."""
+        if self._pieces:
+            return
+        if self._undecodable:
+            self._gate.drain(self.member)  # else a batch in flight would be given up with the collection
+            raise self._undecodable
+        for window in self._subscription.take(BATCH_BYTES, timeout):
+            try:
+                self._dead_letters.take(window.letters)
+            except Undecodable as error:
+                self._undecodable = error
+                return
+            self._cut(window)
 
     def _cut(self, window: Window) -> None:
         """A window counts as settled with its last piece."""

@@ -11,6 +11,7 @@ from cdc_core.coordination.objects import Objects
 from cdc_core.coordination.requests import Requests
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Task
+from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.target import Target
 from cdc_core.transform.filter import Selection
@@ -31,6 +32,7 @@ class TaskContext:
     barriers: Barriers
     gates: Gates
     requests: Requests
+    dead_letters: DeadLetterOffice
     default_partition: str
 
     @property

@@ -73,7 +73,7 @@ def _end(record: Record, must_tick: bool) -> Position | None:
     try:
         base = base_of(record.payload)
     except Undecodable:
-        return None
+        return None if must_tick else Position(record.pchannel, record.message_id)
     if must_tick and base.msg_type != Kind.TIME_TICK:
         return None
     return Position(record.pchannel, record.message_id, Tso(base.timestamp))

@@ -1,12 +1,17 @@
-"""One pchannel as one reader reads it, handed to the vchannels that listen."""
+"""One pchannel as one reader reads it, handed to the vchannels that listen.
+
+What cannot be read is handed to those whose it is, or may be (codec/dead_letter.py), in its place among the messages;
+what then becomes of it is theirs to decide.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
 
-from cdc_core.codec import head
+from cdc_core.codec import dead_letter, head
 from cdc_core.errors import CdcError, Undecodable
+from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.message import Kind, Message
 from cdc_core.source.base import Record
 from cdc_core.source.subscription import Subscription
@@ -66,16 +71,12 @@ class Feed:
 
     def handle(self, record: Record) -> None:
         """Route one record. Holding `lock`."""
-        try:
-            message = head.parse(record)
-        except Undecodable as error:
-            self.fail(error)
-            return
-        if message.kind is Kind.TIME_TICK:
-            self._close(message)
+        item = _read(record)
+        if isinstance(item, Message) and item.kind is Kind.TIME_TICK:
+            self._close(item)
         else:
-            for subscription in self._listeners(message):
-                if subscription.offer(message):
+            for subscription in self._listeners(item):
+                if subscription.offer(item):
                     self._dirty.add(subscription)
         self.last_order, self.last_id = record.order, record.message_id
 
@@ -86,7 +87,16 @@ class Feed:
             self.tick = tick
         self._on_tick(self.pchannel, tick)
 
-    def _listeners(self, message: Message) -> Iterable[Subscription]:
-        if message.vchannel:
-            return self._by_name.get(message.vchannel, ())
-        return [s for s in self.subscriptions if s.vchannel.collection_id == message.collection_id]
+    def _listeners(self, item: Message | DeadLetter) -> Iterable[Subscription]:
+        if item.vchannel:
+            return self._by_name.get(item.vchannel, ())
+        if item.collection_id:
+            return [s for s in self.subscriptions if s.vchannel.collection_id == item.collection_id]
+        return self.subscriptions
+
+
+def _read(record: Record) -> Message | DeadLetter:
+    try:
+        return head.parse(record)
+    except Undecodable as error:
+        return dead_letter.of_data(record, str(error))

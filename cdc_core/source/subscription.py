@@ -9,6 +9,7 @@ from typing import Protocol
 
 from cdc_core.errors import CdcError
 from cdc_core.model.channel import VChannel
+from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.message import Message
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
@@ -34,7 +35,7 @@ class Subscription:
         self.skip_until = -1  # the queue's order up to which an earlier feed has delivered already
         self.source: TickSource | None = None
         self._limit = limit
-        self._open: list[Message] = []
+        self._open: list[Message | DeadLetter] = []
         self._windows: deque[Window] = deque()
         self._bytes = 0
         self._outstanding = 0
@@ -44,20 +45,24 @@ class Subscription:
 
     # the reading thread
 
-    def offer(self, message: Message) -> bool:
+    def offer(self, item: Message | DeadLetter) -> bool:
         """Keep it for the next window; False when it is an old one."""
-        if self._error or message.order <= self.skip_until or message.first <= self.start.timestamp:
+        if self._error or item.order <= self.skip_until or self._is_done(item):
             return False
-        self._open.append(message)
+        self._open.append(item)
         return True
 
     def close_window(self, tick: Message) -> bool:
         """Everything at or below the tick is complete now; True when newer messages stay for the next window."""
-        ready = tuple(m for m in self._open if m.first <= tick.first)
+        ready = [item for item in self._open if _is_due(item, tick)]
         if self._error or not ready:
             return bool(self._open)
-        rest = [m for m in self._open if m.first > tick.first]
-        window = Window(ready, Mark(tick.first, self._place(rest, tick)))
+        rest = [item for item in self._open if not _is_due(item, tick)]
+        messages = tuple(item for item in ready if isinstance(item, Message))
+        letters = tuple(item for item in ready if isinstance(item, DeadLetter))
+        # Never below the start: a letter between the start's place and its time is read again.
+        resolved = max(tick.first, self.start.timestamp)
+        window = Window(messages, Mark(resolved, self._place(rest, tick)), letters)
         with self._ready:
             self._open = rest
             self._windows.append(window)
@@ -125,12 +130,16 @@ class Subscription:
         with self._ready:
             if tick is None or self._windows or self._outstanding or self._error or tick.order <= self.skip_until:
                 return None
-            if any(m.first <= tick.first for m in self._open):
+            if any(_is_due(item, tick) for item in self._open):
                 return None
             return Mark(max(tick.first, self.start.timestamp), self._place(self._open, tick))
 
-    def _place(self, rest: Sequence[Message], tick: Message) -> Position:
-        first = min(rest, key=lambda m: m.order) if rest else tick
+    def _is_done(self, item: Message | DeadLetter) -> bool:
+        """A letter has no time: it is not known to be, and is told again."""
+        return isinstance(item, Message) and item.first <= self.start.timestamp
+
+    def _place(self, rest: Sequence[Message | DeadLetter], tick: Message) -> Position:
+        first = min(rest, key=lambda item: item.order) if rest else tick
         return Position(self.vchannel.name, first.message_id, max(tick.first, self.start.timestamp))
 
     def resolved(self) -> Tso:
@@ -138,3 +147,8 @@ class Subscription:
         source = self.source
         tick = source.tick if source else None
         return tick.first if tick else self.start.timestamp
+
+
+def _is_due(item: Message | DeadLetter, tick: Message) -> bool:
+    """Whether the tick closes the window that it is in."""
+    return item.first <= tick.first if isinstance(item, Message) else item.order < tick.order

@@ -9,11 +9,13 @@ import pytest
 
 from cdc_core.clock import SystemClock
 from cdc_core.coordination.barriers import Barriers
+from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.objects import Objects
 from cdc_core.coordination.requests import Requests
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
+from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.target import Target
 from cdc_core.pipeline.task_context import TaskContext
@@ -55,6 +57,7 @@ def context(state: State, target: MemoryTarget) -> TaskContext:
         barriers=Barriers(state.client, state.keys),
         gates=gates,
         requests=Requests(state.client, state.keys),
+        dead_letters=DeadLetterOffice(spec, DeadLetters(state.client, state.keys)),
         default_partition="_default",
     )
 

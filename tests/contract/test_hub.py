@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from cdc_core.codec import rewrite
-from cdc_core.errors import CdcError, PositionTrimmed, SourceUnavailable, Undecodable
+from cdc_core.errors import CdcError, PositionTrimmed, SourceUnavailable
 from cdc_core.model.channel import VChannel
 from cdc_core.model.message import Message
 from cdc_core.model.position import Position
@@ -253,21 +253,24 @@ def test_a_trimmed_start_stops_only_who_starts_there(topic: Topic, hub: Hub) -> 
     assert take(b, 1) == topic.keys[B]
 
 
-def test_nothing_behind_a_message_that_cannot_be_read_is_delivered(topic: Topic, hub: Hub) -> None:
-    """Else its checkpoint would pass what was left out."""
+def test_what_cannot_be_read_is_told_in_its_place_and_kept_before_the_idle_mark(topic: Topic, hub: Hub) -> None:
+    """Its reader decides what becomes of it: no checkpoint may pass it unseen."""
     topic.row(A)
-    topic.tick()
-    topic.queue.append(SOURCE_PCHANNEL, b"\xff\xff")
+    first = topic.tick()
+    garbage = topic.queue.append(SOURCE_PCHANNEL, b"\xff\xff")
     topic.row(A)
     last = topic.tick()
     a, b = hub.subscribe(A, BEGINNING), hub.subscribe(B, BEGINNING)
     until(lambda: hub.newest[0] == last.timestamp)
-    assert take(a, 1) == topic.keys[A][:1]
-    with pytest.raises(Undecodable):
-        a.take(1 << 20, 5)
-    with pytest.raises(Undecodable):
-        b.take(1 << 20, 5)
-    assert not idle_up_to(b)
+    one, two = a.take(1 << 20, 5)
+    assert (keys([one]), one.letters, one.mark.resolved) == (topic.keys[A][:1], (), first.timestamp)
+    assert (keys([two]), two.mark.resolved) == (topic.keys[A][1:], last.timestamp)
+    assert [letter.message_id for letter in two.letters] == [garbage]
+    assert not idle_up_to(b), "it may have been a row of this one"
+    (alone,) = b.take(1 << 20, 5)
+    assert (alone.messages, alone.letters) == ((), two.letters)
+    b.settled(1)
+    assert idle_up_to(b) == last.timestamp
 
 
 def test_a_queue_that_is_away_is_waited_for(topic: Topic, hub: Hub) -> None:

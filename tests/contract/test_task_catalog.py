@@ -114,7 +114,7 @@ def test_an_operation_goes_to_the_collection_that_had_the_name_then(
     for plan in collections.known[450].plans:
         state.client.hset(state.keys.channel("one", plan.vchannel.name), "done", "1")
     queue = MemoryQueue()
-    feed = OperationFeed(queue, OPS, Position("", b""), lambda: None)
+    feed = OperationFeed(queue, OPS, Position("", b""), context.dead_letters, lambda: None)
     operations = Operations(context, collections, feed, source.refresh)
     try:
         queue.append(OPS, index_of("films", Tso(new.created + 1)))

@@ -74,6 +74,17 @@ def test_without_a_tick_the_last_message_is_read_again() -> None:
     assert beginning.tails[USED] == Position(USED, tail)
 
 
+@pytest.mark.parametrize("garbage", [b"", b"\xff\xff", b"\x0a\x03\x08\xff\xff"])
+def test_a_last_message_that_cannot_be_read_is_an_end_like_any_other(garbage: bytes) -> None:
+    """On the op channel the task begins behind it; on a channel in use at the tick that comes next."""
+    queue = MemoryQueue()
+    op = queue.append(OP, garbage)
+    queue.append(USED, garbage)
+    tick = queue.append(USED, payload(Kind.TIME_TICK, 10))
+    beginning = begin_here(catalog(collection(7, ObjectState.CREATED)), queue, "in")
+    assert beginning.tails == {OP: Position(OP, op), USED: Position(USED, tick, Tso(10))}
+
+
 def test_what_is_still_being_created_is_newer_than_the_task() -> None:
     states = [ObjectState.CREATED, ObjectState.CREATING, ObjectState.DROPPING, ObjectState.DROPPED]
     collections = [collection(number, state) for number, state in enumerate(states)]

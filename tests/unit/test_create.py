@@ -9,7 +9,7 @@ from api.errors import RefusedError
 from api.schemas import CreateSchema, load
 from cdc_core.coordination.log_switch import LogSettings
 from cdc_core.model.position import Position
-from cdc_core.model.task import BufferConfig, CollectionSelector, DialConfig, MilvusConnect, TaskSpec
+from cdc_core.model.task import BufferConfig, CollectionSelector, DialConfig, MilvusConnect, OnUndecodable, TaskSpec
 from cdc_core.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -44,6 +44,7 @@ def test_every_field_is_taken() -> None:
         buffer_config={"period": 1, "size": 2},
         name_mapping=[],
         disable_auto_start=True,
+        on_undecodable="skip",
     )
     assert made == TaskSpec(
         task_id="one",
@@ -56,6 +57,7 @@ def test_every_field_is_taken() -> None:
         op_position=op,
         buffer_config=BufferConfig(1, 2),
         disable_auto_start=True,
+        on_undecodable=OnUndecodable.SKIP,
     )
 
 

@@ -36,8 +36,10 @@ def drop(after: int, partition: int = 0) -> Message:
     kind = Kind.DROP_PARTITION if partition else Kind.DROP_COLLECTION
     base = common_pb2.MsgBase(msg_type=int(kind), msgID=7, timestamp=T + after)
     if partition:
-        return parsed(msg_pb2.DropPartitionRequest(base=base, partitionID=partition).SerializeToString())
-    return parsed(msg_pb2.DropCollectionRequest(base=base).SerializeToString())
+        return parsed(
+            msg_pb2.DropPartitionRequest(base=base, collectionID=440, partitionID=partition).SerializeToString()
+        )
+    return parsed(msg_pb2.DropCollectionRequest(base=base, collectionID=440).SerializeToString())
 
 
 def window(*messages: Message, end: int = 100) -> Window:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -12,12 +12,14 @@ from cdc_core.codec import rewrite
 from cdc_core.codec.protobuf import common_pb2, msg_pb2
 from cdc_core.errors import SourceUnavailable
 from cdc_core.model.channel import VChannel
+from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.base import Record
 from cdc_core.source.feed import Feed
 from cdc_core.source.subscription import Subscription
+from cdc_core.source.window import Window
 from tests.messages import SOURCE_PCHANNEL, parsed, simple_insert
 
 pytestmark = pytest.mark.unit
@@ -37,6 +39,10 @@ def row(order: int, after: int) -> Message:
 
 def tick(order: int, after: int) -> Message:
     return parsed(rewrite.time_tick(Tso(T + after)), order)
+
+
+def letter(order: int) -> DeadLetter:
+    return DeadLetter(SOURCE_PCHANNEL, order.to_bytes(8, "little"), order, "no good", b"\xff", 1)
 
 
 def subscription(start: int = 0, limit: int = 1 << 20) -> Subscription:
@@ -147,32 +153,99 @@ def test_an_error_comes_behind_what_was_complete_and_ends_it() -> None:
         made.take(1, 0)
 
 
+def test_a_letter_comes_with_the_window_of_the_next_tick_also_alone() -> None:
+    made = subscription()
+    for item in (row(1, 10), letter(2), row(3, 30)):
+        assert made.offer(item)
+    assert close(made, tick(4, 20))
+    made.offer(letter(5))
+    assert not close(made, tick(6, 40))
+    made.offer(letter(7))
+    assert not close(made, tick(8, 60))
+    windows = made.take(1 << 20, 0)
+    assert [[m.order for m in window.messages] for window in windows] == [[1], [3], []]
+    assert [[each.order for each in window.letters] for window in windows] == [[2], [5], [7]]
+    assert [window.mark.resolved - T for window in windows] == [20, 40, 60]
+    assert all(window.size > 0 for window in windows), "many of them fill the buffer"
+
+
+def test_no_mark_passes_a_letter_that_was_not_told() -> None:
+    made = subscription()
+    close(made, tick(1, 10))
+    made.offer(letter(2))
+    made.offer(row(3, 30))
+    mark = made.idle_mark()
+    assert mark is not None
+    assert mark.resolved == T + 10
+    assert mark.position.message_id == letter(2).message_id
+    assert close(made, tick(4, 20)), "the row is newer"
+    assert made.idle_mark() is None, "a window waits"
+
+
+def test_a_letter_is_not_due_at_a_tick_before_it() -> None:
+    """The feed that is joined may come to older ticks again."""
+    made = subscription()
+    made.offer(letter(5))
+    assert close(made, tick(3, 10))
+    assert made.take(1 << 20, 0) == []
+    assert not close(made, tick(6, 20))
+    assert len(made.take(1 << 20, 0)) == 1
+
+
+def test_a_letter_that_is_read_again_does_not_take_the_checkpoint_back() -> None:
+    """Given a start whose place is a row above its time, when a letter and ticks of before are read again."""
+    made = subscription(start=50)
+    for item in (row(10, 100), letter(11)):
+        made.offer(item)
+    close(made, tick(12, 40))
+    (window,) = made.take(1 << 20, 0)
+    assert (window.messages, len(window.letters), window.mark.resolved) == ((), 1, T + 50)
+    assert window.mark.position.message_id == row(10, 100).message_id
+
+
 def test_a_wake_ends_a_wait() -> None:
     made = subscription()
     made.wake()
     assert made.take(1, 60) == []
 
 
-@given(st.lists(st.one_of(st.integers(1, 40), st.none()), max_size=60), st.data())
-def test_reading_again_from_any_mark_gives_exactly_the_rest(steps: list[int | None], data: st.DataObject) -> None:
-    """`steps`: rows so far above the last tick, or a tick (None)."""
+@given(st.lists(st.one_of(st.integers(1, 40), st.none(), st.just("garbage")), max_size=60), st.data())
+def test_reading_again_from_any_mark_gives_exactly_the_rest(steps: list[int | str | None], data: st.DataObject) -> None:
+    """`steps`: rows so far above the last tick, a tick (None), or what cannot be read; that may be told again."""
     records: list[Record] = []
     ticked = T
     for order, step in enumerate(steps, 1):
-        ticked = ticked if step is not None else Tso(ticked + 20)
-        request = simple_insert([1], ticked + step, msg_id=order) if step is not None else None
-        payload = request.SerializeToString() if request is not None else rewrite.time_tick(ticked)
+        if isinstance(step, int):
+            payload = simple_insert([1], ticked + step, msg_id=order).SerializeToString()
+        elif step is None:
+            ticked = Tso(ticked + 20)
+            payload = rewrite.time_tick(ticked)
+        else:
+            payload = b"\xff"
         records.append(Record(SOURCE_PCHANNEL, order.to_bytes(8, "little"), order, payload))
     whole = _read(records, Position("", b"", T))
     rows = [message for window in whole for message in window.messages]
     assert len({message.order for message in rows}) == len(rows)
     if whole:
         number = data.draw(st.integers(0, len(whole) - 1))
-        again = _read(records, whole[number].mark.position)
-        assert again == whole[number + 1 :]
+        mark = whole[number].mark
+        again = _read(records, mark.position)
+        assert all(window.mark.resolved >= mark.resolved for window in again)
+        assert [w for w in map(_of_rows, again) if w.messages] == [
+            w for w in map(_of_rows, whole[number + 1 :]) if w.messages
+        ]
+        assert _letters(whole[number + 1 :]) <= _letters(again) <= _letters(whole)
 
 
-def _read(records: list[Record], start: Position) -> list[object]:
+def _of_rows(window: Window) -> Window:
+    return replace(window, letters=())
+
+
+def _letters(windows: list[Window]) -> set[int]:
+    return {letter.order for window in windows for letter in window.letters}
+
+
+def _read(records: list[Record], start: Position) -> list[Window]:
     feed = Feed(SOURCE_PCHANNEL, lambda _pchannel, _tick: None)
     made = Subscription(VCHANNEL, start, lambda: 1 << 30)
     feed.attach(made)
@@ -180,6 +253,27 @@ def _read(records: list[Record], start: Position) -> list[object]:
         if record.message_id[::-1] >= start.message_id[::-1]:
             feed.handle(record)
     return list(made.take(1 << 30, 0))
+
+
+def test_a_feed_hands_what_cannot_be_read_to_those_whose_it_is_and_reads_on() -> None:
+    feed = Feed(SOURCE_PCHANNEL, lambda _pchannel, _tick: None)
+    mine, sibling, other = (
+        Subscription(VChannel(SOURCE_PCHANNEL, collection, shard), Position("", b"", T), lambda: 1)
+        for collection, shard in ((440, 0), (440, 1), (441, 0))
+    )
+    for each in (mine, sibling, other):
+        feed.attach(each)
+    cut_off = simple_insert([1], T + 3, vchannel=mine.vchannel.name).SerializeToString()[:-1]
+    base = common_pb2.MsgBase(msg_type=int(Kind.DROP_COLLECTION), timestamp=T + 4)
+    drop = msg_pb2.DropCollectionRequest(base=base, collectionID=440).SerializeToString() + b"\xff"
+    for order, payload in enumerate([cut_off, drop, b"", rewrite.time_tick(Tso(T + 9))], 1):
+        feed.handle(Record(SOURCE_PCHANNEL, b"", order, payload))
+    told = [
+        [letter.order for window in each.take(1, 0) for letter in window.letters] for each in (mine, sibling, other)
+    ]
+    assert told == [[1, 2, 3], [2, 3], [3]]
+    assert not feed.failed
+    assert feed.tick is not None
 
 
 def test_a_feed_hands_drops_to_all_vchannels_of_the_collection() -> None:

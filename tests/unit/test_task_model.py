@@ -1,6 +1,7 @@
 """The task's values: they come back from JSON as they were, and a target has one identity however it is spelt."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from cdc_core.model.task import (
     KafkaSasl,
     MilvusConnect,
     NameMapping,
+    OnUndecodable,
     Task,
     TaskSpec,
     TaskState,
@@ -47,6 +49,7 @@ specs = st.builds(
     enable_user_role=st.booleans(),
     buffer_config=st.builds(BufferConfig, st.integers(0, 9), st.integers(0, 9)),
     disable_auto_start=st.booleans(),
+    on_undecodable=st.sampled_from(OnUndecodable),
 )
 beginnings = st.builds(
     Beginning, st.dictionaries(texts, positions, max_size=2), st.frozensets(st.integers(0, 2**63 - 1), max_size=3)
@@ -59,6 +62,13 @@ tasks = st.builds(
 @given(tasks)
 def test_a_task_comes_back_from_json_as_it_was(task: Task) -> None:
     assert Task.from_dict(json.loads(json.dumps(task.to_dict()))) == task
+
+
+@given(specs)
+def test_a_spec_that_was_stored_before_there_were_dead_letters_stops_at_them(spec: TaskSpec) -> None:
+    stored = spec.to_dict()
+    del stored["on_undecodable"]
+    assert TaskSpec.from_dict(stored) == replace(spec, on_undecodable=OnUndecodable.STOP)
 
 
 @given(specs)

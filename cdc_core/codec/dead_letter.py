@@ -1,0 +1,99 @@
+"""What can still be told of a record that cannot be read: above all, whose it is.
+
+On a DML topic an unreadable record concerns
+
+- the one vchannel that it names, when its fields can be walked as far as that name and it is of a type that has one;
+- the vchannels of the collection that it names, likewise;
+- every vchannel of the topic, when neither can be told: it may have been theirs.
+
+A record of an unknown type has fields of unknown meaning. One that has the name of a vchannel of this very topic where
+inserts and deletes have it is that vchannel's; nothing else would have such a text there.
+"""
+
+from __future__ import annotations
+
+from cdc_core.codec import head, wire
+from cdc_core.errors import Undecodable
+from cdc_core.model.channel import VChannel
+from cdc_core.model.dead_letter import SHOWN_BYTES, DeadLetter
+from cdc_core.model.message import Kind
+from cdc_core.source.base import Record
+
+_IMPORT = 408
+"""Of a source of 2.5 or later; not replicated, but whose it is can be told."""
+_SHARD_KINDS = frozenset({int(Kind.INSERT), int(Kind.DELETE)})
+_COLLECTION_FIELDS = {  # msg.proto of milvus-proto
+    int(Kind.CREATE_COLLECTION): 6,
+    int(Kind.DROP_COLLECTION): 5,
+    int(Kind.CREATE_PARTITION): 6,
+    int(Kind.DROP_PARTITION): 6,
+    _IMPORT: 4,
+}
+
+
+def of_data(record: Record, reason: str) -> DeadLetter:
+    """Of a DML topic."""
+    vchannel, collection = _addressee(record)
+    return _letter(record, reason, vchannel, collection)
+
+
+def of_operations(record: Record, reason: str) -> DeadLetter:
+    """Of the op topic: it is no collection's, because operations are in order among themselves."""
+    return _letter(record, reason, "", 0)
+
+
+def _letter(record: Record, reason: str, vchannel: str, collection: int) -> DeadLetter:
+    return DeadLetter(
+        channel=record.pchannel,
+        message_id=record.message_id,
+        order=record.order,
+        reason=reason,
+        start=bytes(record.payload[:SHOWN_BYTES]),
+        length=len(record.payload),
+        vchannel=vchannel,
+        collection_id=collection,
+    )
+
+
+def _addressee(record: Record) -> tuple[str, int]:
+    """The vchannel and the collection, '' and 0 where it cannot be told."""
+    numbers, texts = _fields(record.payload)
+    kind = _type(texts.get(head.BASE, b""))
+    if kind in _COLLECTION_FIELDS:
+        return "", max(numbers.get(_COLLECTION_FIELDS[kind], 0), 0)
+    vchannel = _vchannel(texts.get(head.SHARD_NAME, b""), record.pchannel)
+    if vchannel is None:
+        return "", 0
+    named = numbers.get(head.COLLECTION_ID, vchannel.collection_id)
+    if kind in _SHARD_KINDS and named != vchannel.collection_id:
+        return "", 0  # one of them is wrong, and who knows which
+    return vchannel.name, 0
+
+
+def _fields(payload: bytes) -> tuple[dict[int, int], dict[int, bytes]]:
+    """Numbers and texts, as far as the fields can be walked."""
+    numbers: dict[int, int] = {}
+    texts: dict[int, bytes] = {}
+    try:
+        for number, wire_type, _, start, end in wire.fields(payload):
+            if wire_type == wire.VARINT:
+                numbers[number] = wire.read_int64(payload, start)
+            elif wire_type == wire.BYTES:
+                texts[number] = payload[start:end]
+    except Undecodable:
+        pass
+    return numbers, texts
+
+
+def _type(base: bytes) -> int:
+    """0 when it cannot be told."""
+    numbers, _ = _fields(base)
+    return numbers.get(1, 0)
+
+
+def _vchannel(text: bytes, pchannel: str) -> VChannel | None:
+    try:
+        found = VChannel.parse(text.decode())
+    except ValueError:  # UnicodeDecodeError is one
+        return None
+    return found if found.pchannel == pchannel else None
