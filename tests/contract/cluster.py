@@ -20,7 +20,7 @@ from cdc_core.coordination.workers import Workers
 from cdc_core.errors import TargetUnavailable
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
+from cdc_core.model.task import Beginning, CollectionSelector, Desired, OnUndecodable, Task, TaskSpec, TaskState
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from cdc_core.pipeline.engine import Engine
@@ -217,8 +217,17 @@ class Cluster:
         self._rng = rng
         self._made = 0
 
-    def create(self, task: str, collection: str, tails: Mapping[str, Position]) -> None:
-        spec = TaskSpec(task, TARGET, {"default": (CollectionSelector(collection, {}),)})
+    def create(
+        self,
+        task: str,
+        collection: str,
+        tails: Mapping[str, Position],
+        *,
+        positions: Mapping[str, Position] = {},
+        on_undecodable: OnUndecodable = OnUndecodable.STOP,
+    ) -> None:
+        selectors = {"default": (CollectionSelector(collection, positions),)}
+        spec = TaskSpec(task, TARGET, selectors, on_undecodable=on_undecodable)
         existing = frozenset(self._source.catalog.current().collections)
         made = Task(spec, Beginning(tails, existing), Desired.RUNNING, TaskState.INITIAL, "", time.time())
         assert self.tasks.create(made, self.tasks.snapshot().revision, 10) is Created.CREATED

@@ -29,6 +29,15 @@ class Change:
     value: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message that cannot be read; `collection` '' is anybody's on that channel."""
+
+    pchannel: str
+    message_id: bytes
+    collection: str
+
+
 class RowSource:
     """Writes windows of rows for its collections; everything it does comes from one random number generator.
 
@@ -51,6 +60,9 @@ class RowSource:
         self.pchannels = [f"by-dev-rootcoord-dml_{shard}" for shard in range(shards)]
         self.late_drops = 0.4
         """How probably the drops of partitions that were made again are told with a window."""
+        self.garbage = 0.0
+        """How probably something that cannot be read comes before a message."""
+        self.unreadable: list[Unreadable] = []
         self._late: list[tuple[Collection, Partition]] = []
         self._waiting: dict[str, list[bytes]] = {pchannel: [] for pchannel in self.pchannels}
 
@@ -101,6 +113,17 @@ class RowSource:
         self.collections[collection] = replace(known, partitions=(*left, made))
         self.catalog.put_collection(self.collections[collection])
         self._late.append((known, gone))
+
+    def write_garbage(self, pchannel: str, collection: str = "") -> Unreadable:
+        """Of any kind, or a row of a collection that is cut off."""
+        unknown = msg_pb2.TimeTickMsg(base=common_pb2.MsgBase(msg_type=9999, timestamp=self._now))
+        payload = self._rng.choice([b"", b"\xff\xff", b"garbage", unknown.SerializeToString()])
+        if collection:
+            known = self.collections[collection]
+            vchannel = next(each for each in known.vchannels if each.pchannel == pchannel)
+            payload = messages.simple_insert([1], self._now, vchannel=vchannel.name).SerializeToString()[:-1]
+        self.unreadable.append(Unreadable(pchannel, self.queue.append(pchannel, payload), collection))
+        return self.unreadable[-1]
 
     def _tell_drop(self, known: Collection, gone: Partition, at: Tso) -> None:
         for vchannel in known.vchannels:
@@ -179,6 +202,8 @@ class RowSource:
         for pchannel, waiting in self._waiting.items():
             self._rng.shuffle(waiting)
             for payload in waiting:
+                if self.garbage and self._rng.random() < self.garbage:
+                    self.write_garbage(pchannel, self._rng.choice(["", *self.collections]))
                 self.queue.append(pchannel, payload)
             waiting.clear()
             self.queue.append(pchannel, rewrite.time_tick(tick))

@@ -24,7 +24,7 @@ import pytest
 from cdc_core.codec import merge
 from cdc_core.coordination import scripts
 from cdc_core.model.position import Position
-from cdc_core.model.task import Desired
+from cdc_core.model.task import Desired, OnUndecodable
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline import gate, replicator
 from cdc_core.sink.memory import Fault, MemoryTarget
@@ -51,16 +51,16 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 class Run:
     """One seed."""
 
-    def __init__(self, url: str, seed: int) -> None:
+    def __init__(self, url: str, seed: int, on_undecodable: OnUndecodable = OnUndecodable.STOP) -> None:
         self.rng = random.Random(seed)
         start = Tso.of(int(time.time() * 1000))
         self.source = RowSource(self.rng, start)
         self.target = MemoryTarget(pchannels=2)
         self.cluster = Cluster(url, self.source, self.target, self.rng)
         self.source.quiet()
-        tails = {p: Position(p, self.source.queue.tail(p), self.source.tick) for p in self.source.pchannels}
+        self.tails = {p: Position(p, self.source.queue.tail(p), self.source.tick) for p in self.source.pchannels}
         for name in self.source.collections:
-            self.cluster.create(f"task-{name}", name, tails)
+            self.cluster.create(f"task-{name}", name, self.tails, on_undecodable=on_undecodable)
 
     def disturb(self) -> None:
         """Rows and troubles."""
@@ -84,7 +84,7 @@ class Run:
 
     def until_equal(self) -> None:
         self.source.quiet()
-        self._until(self._is_equal, "the target does not become equal")
+        self.until(self._is_equal, "the target does not become equal")
 
     def check(self) -> None:
         stopped = {state.key.name: state.stopped for state in self.cluster.states() if state.stopped}
@@ -109,7 +109,7 @@ class Run:
         rows_equal = all(self.on_target(name) == self.source.rows(name) for name in self.source.collections)
         return rows_equal and self.cluster.all_live
 
-    def _until(self, condition: Callable[[], bool], complaint: str) -> None:
+    def until(self, condition: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + 30
         while not condition():
             if time.monotonic() > deadline:
