@@ -21,6 +21,8 @@ from cdc_core.source.base import Record
 
 _IMPORT = 408
 """Of a source of 2.5 or later; not replicated, but whose it is can be told."""
+_UNKNOWN_BYTES = 8
+"""What is shown of an operation without a head."""
 _SHARD_KINDS = frozenset({int(Kind.INSERT), int(Kind.DELETE)})
 _COLLECTION_FIELDS = {  # msg.proto of milvus-proto
     int(Kind.CREATE_COLLECTION): 6,
@@ -38,17 +40,20 @@ def of_data(record: Record, reason: str) -> DeadLetter:
 
 
 def of_operations(record: Record, reason: str) -> DeadLetter:
-    """Of the op topic: it is no collection's, because operations are in order among themselves."""
-    return _letter(record, reason, "", 0)
+    """Of the op topic: it is no collection's, because operations are in order among themselves.
+
+    It may be one on users: behind its head there may be a password, which is shown to nobody.
+    """
+    return _letter(record, reason, "", 0, shown=_end_of_base(record.payload))
 
 
-def _letter(record: Record, reason: str, vchannel: str, collection: int) -> DeadLetter:
+def _letter(record: Record, reason: str, vchannel: str, collection: int, *, shown: int = SHOWN_BYTES) -> DeadLetter:
     return DeadLetter(
         channel=record.pchannel,
         message_id=record.message_id,
         order=record.order,
         reason=reason,
-        start=bytes(record.payload[:SHOWN_BYTES]),
+        start=bytes(record.payload[: min(shown, SHOWN_BYTES)]),
         length=len(record.payload),
         vchannel=vchannel,
         collection_id=collection,
@@ -83,6 +88,15 @@ def _fields(payload: bytes) -> tuple[dict[int, int], dict[int, bytes]]:
     except Undecodable:
         pass
     return numbers, texts
+
+
+def _end_of_base(payload: bytes) -> int:
+    """Where the head ends, when the payload begins with one."""
+    try:
+        number, wire_type, _, _, end = next(wire.fields(payload))
+    except (Undecodable, StopIteration):
+        return _UNKNOWN_BYTES
+    return end if (number, wire_type) == (head.BASE, wire.BYTES) else _UNKNOWN_BYTES
 
 
 def _type(base: bytes) -> int:

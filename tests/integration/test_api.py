@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 from api.app import create_app
 from cdc_core.clock import ManualClock
 from cdc_core.coordination.client import connect
+from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.errors import SourceUnavailable
+from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.position import Position
 from cdc_core.model.task import Beginning
+from cdc_core.names import Keys
 from cdc_core.settings import Settings
 from deploy.local import Redis
 
@@ -239,6 +242,32 @@ def test_a_stopped_collection_is_told_as_the_reason(api: Api, state: redis.Redis
         assert task["reason"] == f"{VCHANNEL}: shard counts differ: 2 and 4"
 
 
+def test_get_shows_dead_letters_when_there_are_any(api: Api, state: redis.Redis) -> None:
+    """The reference's clients do not know of them: nothing is shown of a task that has none."""
+    api.create("a", task_id="one", on_undecodable="stop")
+    api.create("b", task_id="two", on_undecodable="skip")
+    plain = api.ask("get", task_id="one")["data"]["task"]
+    assert not {"dead_letters", "on_undecodable"} & plain.keys()
+    letters = [DeadLetter("topic", bytes([number]) * 8, number, "empty", b"\xff", 9) for number in range(150)]
+    DeadLetters(state, Keys()).record("two", letters)
+    answer = api.ask("get", task_id="two")["data"]
+    assert answer["task"] == answer["Task"]
+    assert answer["task"]["on_undecodable"] == "skip"
+    found = answer["task"]["dead_letters"]
+    assert (found["count"], len(found["entries"])) == (150, 100)
+    time = found["entries"][1].pop("time")
+    assert abs(time - state.time()[0] * 1000) < 600_000
+    position = Position("topic", b"\1" * 8).to_base64()
+    assert found["entries"][1] == {
+        "channel": "topic",
+        "position": position,
+        "reason": "empty",
+        "bytes": "ff",
+        "length": 9,
+    }
+    assert api.ask("get", task_id="one")["data"]["task"] == plain
+
+
 @pytest.fixture
 def _log_level() -> Iterator[None]:
     level = logging.getLogger().level
@@ -339,6 +368,9 @@ CREATES: list[tuple[dict[str, Any], str]] = [
     ({"collection_infos": []}, "expected collection_infos or db_collections"),
     ({"db_collections": {"x": [{"name": "b"}]}}, "collection_infos and db_collections: expected one of them"),
     ({"milvus_connect_param": {}}, "expected a downstream"),
+    ({"on_undecodable": "ignore"}, "on_undecodable: 'ignore' is none; expected stop or skip"),
+    ({"on_undecodable": ""}, "on_undecodable: '' is none"),
+    ({"on_undecodable": True}, "on_undecodable: not a valid string"),
     ({"milvus_connect_param": None}, "expected a downstream"),
     ({"kafka_connect_param": {"address": "k:9092", "topic": "t"}}, "expected one downstream, not both"),
     ({"milvus_connect_param": {"host": "h"}}, "milvus_connect_param.port: expected 1 to 65535"),
@@ -545,7 +577,7 @@ json_values = st.recursive(
 )
 _FIELDS = [
     *("task_id", "milvus_connect_param", "kafka_connect_param", "collection_infos", "db_collections"),
-    *("rpc_channel_info", "extra_info", "buffer_config", "name_mapping", "disable_auto_start"),
+    *("rpc_channel_info", "extra_info", "buffer_config", "name_mapping", "disable_auto_start", "on_undecodable"),
     *("operation", "params", "ignore_not_found"),
 ]
 _INNER = ["uri", "host", "port", "name", "positions", "use_start_position", "dial_config", "address", "topic", "period"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc_core.codec import dead_letter, wire
-from cdc_core.codec.protobuf import common_pb2, msg_pb2
+from cdc_core.codec.protobuf import common_pb2, milvus_pb2, msg_pb2
 from cdc_core.model.dead_letter import SHOWN_BYTES, DeadLetter
 from cdc_core.model.message import Kind
 from cdc_core.model.position import Position
@@ -86,6 +86,16 @@ def test_an_operation_is_no_collections() -> None:
     record = Record("by-dev-replicate-msg", b"\1", 1, simple_insert([1], 5).SerializeToString())
     letter = dead_letter.of_operations(record, "")
     assert (letter.vchannel, letter.collection_id) == ("", 0)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xff", b"no message, but a secret", b"\x0a\x7f secret"])
+def test_of_an_operation_nothing_is_shown_that_may_be_a_password(payload: bytes) -> None:
+    request = milvus_pb2.CreateCredentialRequest(base=base(1500), username="u", password="secret").SerializeToString()
+    for each in (payload, request, request[:-1], request + b"\xff"):
+        letter = dead_letter.of_operations(Record("by-dev-replicate-msg", b"\1", 1, each), "")
+        assert b"secret" not in letter.start
+        assert each.startswith(letter.start)
+    assert letter.start == wire.bytes_field(1, base(1500).SerializeToString())
 
 
 def test_what_is_kept_is_bounded_and_says_where_it_is() -> None:
