@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from cdc_core.coordination.leases import ChannelKey
 from cdc_core.model.position import Position
 from cdc_core.model.task import Desired, OnUndecodable
 from cdc_core.names import OP_COLLECTION_ID
+from cdc_core.sink.memory import Fault
 from deploy.local import Redis
+from tests.contract.recorder import broken
 from tests.contract.source_of_rows import Unreadable
 from tests.contract.test_exactly_once import Run, small_limits
 
@@ -81,6 +84,40 @@ def test_whose_it_is_stops_until_another_task_skips_it(redis_server: Redis, coll
         run.cluster.abandon()
 
 
+def test_rows_in_flight_before_it_are_not_given_up_with_their_collection(redis_server: Redis) -> None:
+    """Given rows that the target does not take now, and garbage behind them, when the task is paused and resumed, then
+    the rows arrive before it stops: a batch that was given up would leave the collection for good.
+    """
+    run = Run(redis_server.url(7), 4)
+    source, tasks, name = run.source, run.cluster.tasks, "c0"
+    first = ChannelKey(task_of(name), source.collections[name].vchannels[0].name)
+    try:
+        run.cluster.add_worker()
+        source.window(8)
+        run.until_equal()
+        tasks.set_desired(task_of("c1"), Desired.PAUSED)
+        run.until(lambda: _rests(run, task_of("c1")), "the other does not rest")
+        run.target.faults.extend([Fault.UNAVAILABLE] * 100_000)
+        source.window(30)
+        source.quiet()
+        before = source.rows(name)
+        run.until(lambda: run.cluster.channels.intent(first), "nothing is in flight")
+        found = source.write_garbage(source.pchannels[0], name)
+        source.quiet()
+        run.until(lambda: listed(run, task_of(name)) == places([found]), "it is not recorded")
+        tasks.set_desired(task_of(name), Desired.PAUSED)
+        run.until(lambda: _epoch(run, first) > 1, "nobody else comes to settle it")
+        run.target.faults.clear()
+        for each in source.collections:
+            tasks.set_desired(task_of(each), Desired.RUNNING)
+        run.until(lambda: _stopped_alone(run, [name]), "it does not stop, or the others do")
+        assert not any("unsettled" in state.fields for state in run.cluster.states())
+        assert of_shard(run.on_target(name), 0) == of_shard(before, 0)
+        assert broken(run.cluster.recorder.history) == []
+    finally:
+        run.cluster.abandon()
+
+
 def task_of(collection: str) -> str:
     return f"task-{collection}"
 
@@ -112,6 +149,11 @@ def _stopped_alone(run: Run, concerned: Sequence[str]) -> bool:
     return set(stopped(run)) == {collections[name].vchannels[0].name for name in concerned} and all(
         of_shard(run.on_target(name), shard) == of_shard(run.source.rows(name), shard) for name, shard in going
     )
+
+
+def _epoch(run: Run, key: ChannelKey) -> int:
+    (state,) = run.cluster.channels.read([key])
+    return state.number("epoch")
 
 
 def _rests(run: Run, task: str) -> bool:
