@@ -108,6 +108,8 @@ class CreateSchema(Schema):
     buffer_config = fields.Nested(BufferConfigSchema)
     name_mapping = fields.List(fields.Nested(NameMappingSchema))
     disable_auto_start = Flag()
+    validate_only = Flag()
+    """Ours: look whether it would work, make nothing."""
 
 
 class TaskSchema(Schema):

@@ -11,7 +11,8 @@ CdcError
 │   │   ├── Undecodable       a message that is not what its type says
 │   │   └── SchemaMismatch    source and target collection differ
 │   ├── Refused               the target will never take this call as it is
-│   └── TaskStopped           the whole task cannot go on (target is no standby, credentials refused)
+│   └── TaskStopped           the whole task cannot go on (credentials refused, say)
+│       └── NoStandby         the target refuses replicated messages
 ├── LeaseLost                 somebody else may own the channel now: stop, write nothing more
 └── Stopping                  a stop was asked for: leave cleanly
 
@@ -72,6 +73,10 @@ class Refused(Fatal):
 
 class TaskStopped(Fatal):
     """The whole task cannot go on."""
+
+
+class NoStandby(TaskStopped):
+    """The target is a Milvus, but no standby."""
 
 
 class LeaseLost(CdcError):

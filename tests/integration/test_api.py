@@ -20,9 +20,14 @@ from api.app import create_app
 from cdc_core.clock import ManualClock
 from cdc_core.coordination.client import connect
 from cdc_core.errors import SourceUnavailable
+from cdc_core.model.catalog import Catalog
 from cdc_core.model.position import Position
 from cdc_core.model.task import Beginning
+from cdc_core.preflight.target_look import OpenTarget
 from cdc_core.settings import Settings
+from cdc_core.sink.memory import MemoryTarget
+from cdc_core.source.memory import MemoryQueue
+from cdc_core.source.memory_catalog import MemoryCatalog
 from deploy.local import Redis
 
 pytestmark = pytest.mark.integration
@@ -36,11 +41,21 @@ DATABASE = 6
 
 
 class SourceTwin:
-    """A source that is there, or not."""
+    """A source that is there, or not; in memory."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.asked = 0
+        self.catalog = MemoryCatalog()
+        self.messages = MemoryQueue()
+
+    def refresh(self) -> Catalog:
+        if self.error:
+            raise self.error
+        return self.catalog.refresh()
+
+    def queue(self) -> MemoryQueue:
+        return self.messages
 
     def beginning(self) -> Beginning:
         self.asked += 1
@@ -62,9 +77,10 @@ class Office:
 class Api:
     """A client of one application."""
 
-    def __init__(self, app: Flask, source: SourceTwin, office: Office) -> None:
+    def __init__(self, app: Flask, source: SourceTwin, target: MemoryTarget, office: Office) -> None:
         self.client: FlaskClient = app.test_client()
         self.source = source
+        self.target = target
         self.office = office
 
     def post(self, body: Any, **options: Any) -> dict[str, Any]:
@@ -97,9 +113,11 @@ def state(redis_server: Redis) -> Iterator[redis.Redis]:
 
 
 def make_api(url: str, **more: Any) -> Api:
-    source, office = SourceTwin(), Office()
+    source, target, office = SourceTwin(), MemoryTarget(), Office()
     settings_ = Settings(redis_url=url, source_mq="kafka://127.0.0.1:9092", **more)
-    return Api(create_app(settings_, source=source, tickets=office, clock=ManualClock()), source, office)
+    opened = OpenTarget(target, target, lambda: "2.3.5")
+    app = create_app(settings_, source=source, open_target=lambda _: opened, tickets=office, clock=ManualClock())
+    return Api(app, source, target, office)
 
 
 @pytest.fixture
@@ -127,7 +145,7 @@ def test_a_given_id_is_taken_and_an_existing_one_answered(api: Api) -> None:
 
 def test_get_shows_the_task_under_both_names_without_secrets(api: Api) -> None:
     connect_param = {"uri": "https://Target.example", "token": "root:hunter2", "dial_config": {"server_name": "t"}}
-    positions = {VCHANNEL: PULSAR_CHECKPOINT}
+    positions = {VCHANNEL: Position("by-dev-rootcoord-dml_0", b"\5" + bytes(7)).to_base64()}
     infos = [{"name": "a", "positions": positions}, {"name": "b", "use_start_position": True}]
     api.create(task_id="one", milvus_connect_param=connect_param, collection_infos=infos)
     answer = api.ask("get", task_id="one")
