@@ -11,24 +11,14 @@ from typing import Any
 import pytest
 import redis
 from cryptography.fernet import Fernet
-from flask import Flask
-from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.app import create_app
-from cdc_core.clock import ManualClock
 from cdc_core.coordination.client import connect
 from cdc_core.errors import SourceUnavailable
-from cdc_core.model.catalog import Catalog
 from cdc_core.model.position import Position
-from cdc_core.model.task import Beginning
-from cdc_core.preflight.target_look import OpenTarget
-from cdc_core.settings import Settings
-from cdc_core.sink.memory import MemoryTarget
-from cdc_core.source.memory import MemoryQueue
-from cdc_core.source.memory_catalog import MemoryCatalog
 from deploy.local import Redis
+from tests.api_twin import Api, make_api
 
 pytestmark = pytest.mark.integration
 
@@ -40,84 +30,11 @@ VCHANNEL = "by-dev-rootcoord-dml_0_451700902162333733v0"
 DATABASE = 6
 
 
-class SourceTwin:
-    """A source that is there, or not; in memory."""
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-        self.asked = 0
-        self.catalog = MemoryCatalog()
-        self.messages = MemoryQueue()
-
-    def refresh(self) -> Catalog:
-        if self.error:
-            raise self.error
-        return self.catalog.refresh()
-
-    def queue(self) -> MemoryQueue:
-        return self.messages
-
-    def beginning(self) -> Beginning:
-        self.asked += 1
-        if self.error:
-            raise self.error
-        return Beginning({"by-dev-rootcoord-dml_0": Position("by-dev-rootcoord-dml_0", b"\5" * 8)}, frozenset({451}))
-
-
-class Office:
-    """Tickets as a list."""
-
-    def __init__(self) -> None:
-        self.tickets: list[str] = []
-
-    def enqueue(self, task_id: str) -> None:
-        self.tickets.append(task_id)
-
-
-class Api:
-    """A client of one application."""
-
-    def __init__(self, app: Flask, source: SourceTwin, target: MemoryTarget, office: Office) -> None:
-        self.client: FlaskClient = app.test_client()
-        self.source = source
-        self.target = target
-        self.office = office
-
-    def post(self, body: Any, **options: Any) -> dict[str, Any]:
-        data = body if isinstance(body, str | bytes) else json.dumps(body)
-        response = self.client.post("/cdc", data=data, **{"content_type": "application/json", **options})
-        assert response.status_code == 200
-        assert response.mimetype == "application/json"
-        answer: dict[str, Any] = json.loads(response.data)
-        return answer
-
-    def ask(self, kind: str, **data: Any) -> dict[str, Any]:
-        return self.post({"request_type": kind, "request_data": data})
-
-    def create(self, *names: str, **more: Any) -> dict[str, Any]:
-        infos = {"collection_infos": [{"name": name} for name in names]} if names else {}
-        return self.ask("create", **{"milvus_connect_param": {"uri": "http://target:19530"}, **infos, **more})
-
-    def refused(self, answer: dict[str, Any]) -> str:
-        assert answer["code"] == 400
-        assert "data" not in answer
-        message: str = answer["message"]
-        return message
-
-
 @pytest.fixture
 def state(redis_server: Redis) -> Iterator[redis.Redis]:
     with connect(redis_server.url(DATABASE)) as client:
         client.flushdb()
         yield client
-
-
-def make_api(url: str, **more: Any) -> Api:
-    source, target, office = SourceTwin(), MemoryTarget(), Office()
-    settings_ = Settings(redis_url=url, source_mq="kafka://127.0.0.1:9092", **more)
-    opened = OpenTarget(target, target, lambda: "2.3.5")
-    app = create_app(settings_, source=source, open_target=lambda _: opened, tickets=office, clock=ManualClock())
-    return Api(app, source, target, office)
 
 
 @pytest.fixture
