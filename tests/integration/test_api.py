@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import redis
 from cryptography.fernet import Fernet
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cdc_core.coordination.client import connect
 from cdc_core.errors import SourceUnavailable
@@ -462,44 +460,7 @@ def test_secrets_are_in_no_answer_no_log_and_with_a_key_not_in_redis(
     assert "CDC_SECRET_KEY" in answer["message"]
 
 
-# Anything
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-_FIELDS = [
-    *("task_id", "milvus_connect_param", "kafka_connect_param", "collection_infos", "db_collections"),
-    *("rpc_channel_info", "extra_info", "buffer_config", "name_mapping", "disable_auto_start"),
-    *("operation", "params", "ignore_not_found"),
-]
-_INNER = ["uri", "host", "port", "name", "positions", "use_start_position", "dial_config", "address", "topic", "period"]
-near_values = st.recursive(
-    json_values, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_INNER), inner, max_size=3)
-)
-kinds = st.sampled_from(["create", "delete", "pause", "resume", "get", "position", "list", "maintenance"])
-requests = st.fixed_dictionaries(
-    {
-        "request_type": kinds | json_values,
-        "request_data": st.dictionaries(st.sampled_from(_FIELDS), near_values, max_size=4),
-    }
-)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=requests | json_values | st.binary(max_size=50))
-def test_whatever_comes_is_answered_and_a_refused_request_changes_nothing(
-    api: Api, state: redis.Redis, body: Any
-) -> None:
-    state.flushdb()
-    data = body if isinstance(body, bytes) else json.dumps(body)
-    answer = api.post(data)
-    assert answer["code"] in (200, 400)
-    if answer["code"] == 400:
-        assert answer["message"]
-        assert state.keys("*") == []
+# Many clients
 
 
 def test_many_clients_at_once(api: Api) -> None:
