@@ -1,6 +1,7 @@
 """The API in this process, over a real Redis, its source and targets in memory."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -97,9 +98,10 @@ class Api:
         return message
 
 
-def make_api(url: str, **more: Any) -> Api:
-    """Over the Redis at `url`; `more` are settings."""
+def make_api(url: str, *, open_target: Callable[[MilvusConnect], OpenTarget] | None = None, **more: Any) -> Api:
+    """Over the Redis at `url`; `open_target` dials other targets than the twin, `more` are settings."""
     source, target, office = SourceTwin(), TargetTwin(), Office()
     settings = Settings(redis_url=url, source_mq="kafka://127.0.0.1:9092", **more)
-    app = create_app(settings, source=source, open_target=target.open, tickets=office, clock=ManualClock())
+    dial = open_target or target.open
+    app = create_app(settings, source=source, open_target=dial, tickets=office, clock=ManualClock())
     return Api(app, source, target, office)

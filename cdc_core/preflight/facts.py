@@ -22,13 +22,15 @@ _Found = TypeVar("_Found")
 class Place:
     """Where a channel is to be read from, in its queue's own order.
 
-    `order` is None when it is no id of this kind of queue, `head` and `tail` when the topic holds nothing.
+    `order` is None when it is no id of this kind of queue, `head` and `tail` when the topic holds nothing; `named` says
+    that the request asks for this one, not for those of all collections.
     """
 
     channel: str
     order: int | None
     head: int | None
     tail: int | None
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)

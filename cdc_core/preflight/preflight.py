@@ -85,10 +85,13 @@ class Preflight:
     def _with_objects(
         self, reached: TargetFacts, target: OpenTarget, source: SourceFacts, spec: TaskSpec
     ) -> TargetFacts:
-        if reached.error or isinstance(source.catalog, CdcError):
+        if reached.error:
             return reached
         channels = self._looks.submit(target.catalog.pchannels)
-        facts = look_at_twins(reached, target.catalog, chosen(source.catalog, Selection.of(spec)), self._clock)
+        if isinstance(source.catalog, CdcError):
+            facts = replace(reached, twins=source.catalog)
+        else:
+            facts = look_at_twins(reached, target.catalog, chosen(source.catalog, Selection.of(spec)), self._clock)
         return replace(facts, pchannels=answer_of(lambda: _finished(channels, CHANNELS_SECONDS)))
 
 

@@ -85,9 +85,10 @@ def positions(facts: SourceFacts, selection: Selection) -> Check:
     if wrong := [place.channel for place in facts.places if place.order is None]:
         message = f"the position of {listed(wrong)} is none of this queue's"
         return failed("positions", message, "give positions of the queue that CDC_SOURCE_MQ names", lasting=True)
-    if gone := [_gone(place) for place in facts.places if _is_below(place.order, place.head)]:
-        message = f"the queue does not hold {listed(gone)} any more"
-        return failed("positions", message, f"{_COPY_ADVICE}; keep the source's messages longer", lasting=True)
+    if gone := [place for place in facts.places if _is_below(place.order, place.head)]:
+        message = f"the queue does not hold {listed(map(_gone, gone))} any more"
+        lasting = any(place.named for place in gone)  # of a wildcard, the others go on
+        return failed("positions", message, f"{_COPY_ADVICE}; keep the source's messages longer", lasting=lasting)
     if ahead := [place.channel for place in facts.places if _is_below(place.tail, place.order, by=1)]:
         message = f"the position of {listed(ahead)} lies behind the end of its topic"
         return warned("positions", message, f"if the topic was made anew, {_COPY_ADVICE}")

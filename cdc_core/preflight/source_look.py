@@ -8,7 +8,7 @@ from contextlib import closing
 from cdc_core.errors import CdcError
 from cdc_core.model.catalog import Catalog
 from cdc_core.model.channel import op_channel, pchannel_of
-from cdc_core.model.task import TaskSpec
+from cdc_core.model.task import ANY, TaskSpec
 from cdc_core.preflight.facts import Place, SourceFacts, answer_of, chosen
 from cdc_core.source.base import Queue
 from cdc_core.transform.filter import Selection
@@ -30,14 +30,14 @@ def look_at_source(
         return SourceFacts(prefix, catalog, topics, answer_of(lambda: _places(queue, wanted)))
 
 
-def _wanted(catalog: Catalog | CdcError, spec: TaskSpec, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Channel and message id of every place that the request asks for, given or as the collection's own start."""
+def _wanted(catalog: Catalog | CdcError, spec: TaskSpec, prefix: str) -> Iterator[tuple[str, bytes, bool]]:
+    """Channel, message id and `named` of every place that is asked for, given or as the collection's own start."""
     if spec.op_position:
-        yield op_channel(prefix), spec.op_position.message_id
+        yield op_channel(prefix), spec.op_position.message_id, True
     for selectors in spec.selectors.values():
         for selector in selectors:
             for channel, position in selector.positions.items():
-                yield channel, position.message_id
+                yield channel, position.message_id, True
     if isinstance(catalog, CdcError):
         return
     for each in chosen(catalog, Selection.of(spec)):
@@ -45,20 +45,20 @@ def _wanted(catalog: Catalog | CdcError, spec: TaskSpec, prefix: str) -> Iterato
             for vchannel in each.collection.vchannels:
                 start = each.collection.start_positions.get(vchannel.pchannel)
                 if start and vchannel.name not in each.selector.positions:
-                    yield vchannel.name, start.message_id
+                    yield vchannel.name, start.message_id, each.selector.name != ANY
 
 
-def _places(queue: Queue, wanted: list[tuple[str, bytes]]) -> tuple[Place, ...]:
+def _places(queue: Queue, wanted: list[tuple[str, bytes, bool]]) -> tuple[Place, ...]:
     """The beginning of a topic (an empty id) is always there. :raises SourceUnavailable:"""
     bounds: dict[str, tuple[int | None, int | None]] = {}
     places = []
-    for channel, message_id in wanted:
+    for channel, message_id, named in wanted:
         if not message_id:
             continue
         pchannel = pchannel_of(channel)
         if pchannel not in bounds:
             bounds[pchannel] = (_order(queue, queue.head(pchannel)), _order(queue, queue.tail(pchannel)))
-        places.append(Place(channel, _order(queue, message_id), *bounds[pchannel]))
+        places.append(Place(channel, _order(queue, message_id), *bounds[pchannel], named))
     return tuple(places)
 
 

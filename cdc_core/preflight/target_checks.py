@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cdc_core.errors import CdcError, Retryable
+from cdc_core.errors import CdcError, Retryable, SourceUnavailable
 from cdc_core.model.task import ANY
 from cdc_core.preflight.check import Check, failed, failed_by, not_looked_at, passed, warned
 from cdc_core.preflight.facts import Chosen, TargetFacts
@@ -23,6 +23,7 @@ _REFUSING_ADVICE = "mend milvus_connect_param: username and password, token, TLS
 _STANDBY_ADVICE = "set common.ttMsgEnabled to false in the target's milvus.yaml and restart it"
 _TWIN_ADVICE = "drop it on the target, or make it there like the source's"
 _DOWN = "the target did not answer"
+_NO_NAMES = "the source's etcd did not answer"
 
 
 def reachable(facts: TargetFacts) -> Check:
@@ -76,15 +77,14 @@ def channels(facts: TargetFacts, channel_num: int, collections: Sequence[Chosen]
 def schemas(facts: TargetFacts, collections: Sequence[Chosen]) -> Check:
     """Collections that are on the target already take the source's rows."""
     if isinstance(facts.twins, CdcError):
-        return not_looked_at("schemas", _DOWN)
+        return not_looked_at("schemas", _NO_NAMES if isinstance(facts.twins, SourceUnavailable) else _DOWN)
     twins = facts.twins
     there = [each for each in collections if each.key in twins]
     different = [(each, text) for each in there if (text := difference(each.collection, twins[each.key]))]
     if different:
         message = "; ".join(f"{each.name} differs: {text}" for each, text in different[:3])
         more = f"; and {len(different) - 3} more" if len(different) > 3 else ""
-        # Of a wildcard, the others go on.
-        named = any(each.selector.name != ANY for each, _ in different)
+        named = any(each.selector.name != ANY for each, _ in different)  # of a wildcard, the others go on
         return failed("schemas", message + more, _TWIN_ADVICE, lasting=named)
     if facts.unseen:
         message = f"{facts.unseen} collections of the target were not compared in time"

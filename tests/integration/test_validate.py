@@ -1,11 +1,14 @@
 """`create` with `validate_only`, and what a create is refused for; source and target in memory, Redis real."""
 
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from api.targets import LiveTargets
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.workers import Workers
 from cdc_core.errors import TaskStopped
@@ -130,6 +133,14 @@ def test_a_queue_of_another_cluster_refuses_a_create(api: Api) -> None:
     assert "CDC_SOURCE_ETCD_ROOT" in api.refused(api.create("a"))
 
 
+def test_a_source_whose_etcd_is_away(api: Api) -> None:
+    """What needs no names is still looked at."""
+    api.source.catalog.set_available(False)
+    unknown = dict.fromkeys(("source_cluster", "names", "schemas", "workers"), "warn")
+    assert statuses(validate(api, "a")) == {"source_etcd": "fail", **unknown}
+    assert api.create("a")["code"] == 500
+
+
 def test_a_source_that_is_away_is_seen_by_a_look_and_fails_a_create(api: Api, state: redis.Redis) -> None:
     api.source.messages.set_available(False)
     expected = {"source_queue": "fail", "source_cluster": "warn", "positions": "warn", "workers": "warn"}
@@ -137,3 +148,34 @@ def test_a_source_that_is_away_is_seen_by_a_look_and_fails_a_create(api: Api, st
     answer = api.create("a")
     assert (answer["code"], answer["message"].count("told to be unavailable")) == (500, 1)
     assert state.keys("*") == []
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of somebody who takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_targets_that_cannot_be_reached_are_waited_for_by_the_task(
+    redis_server: Redis, state: redis.Redis, silent: str
+) -> None:
+    """Dialled for real: nobody there, somebody who does not answer."""
+    api = make_api(redis_server.url(DATABASE), open_target=LiveTargets().open)
+    for address in ("127.0.0.1:1", silent):
+        check = validate(api, "a", milvus_connect_param={"uri": address})["target"]
+        assert (check["status"], f"at {address}: " in check["message"]) == ("fail", True), check
+        assert api.create("a", task_id=f"at-{address}", milvus_connect_param={"uri": address})["code"] == 200
+    assert len(state.smembers("cdc:tasks")) == 2
+
+
+def test_a_tls_file_is_read_again_when_it_was_mended(redis_server: Redis, state: redis.Redis, tmp_path: Path) -> None:  # noqa: ARG001  an empty state
+    api = make_api(redis_server.url(DATABASE), open_target=LiveTargets().open)
+    file = tmp_path / "server.pem"
+    param = {"uri": "127.0.0.1:1", "dial_config": {"server_pem_path": str(file)}}
+    assert f"target: the target's TLS file {file} cannot be read" in api.refused(
+        api.create("a", milvus_connect_param=param)
+    )
+    file.write_text("")
+    check = validate(api, "a", milvus_connect_param=param)["target"]
+    assert "cannot be read" not in check["message"]

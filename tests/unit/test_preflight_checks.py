@@ -179,6 +179,7 @@ at = Position("p", b"\1" * 8)
             (replace(PLACE, order=9),),
             ("fail", f"{PLACE.channel} (9, the first one still there is 10)", "anew", True),
         ),
+        (spec(), (replace(PLACE, order=9, named=False),), ("fail", "(9, the first one", "anew", False)),
         (spec(), (replace(PLACE, order=91),), FINE),
         (spec(), (replace(PLACE, order=92),), ("warn", "behind the end of its topic", "made anew", False)),
         (spec(), (replace(PLACE, order=None),), ("fail", "is none of this queue's", "CDC_SOURCE_MQ", True)),
@@ -245,7 +246,8 @@ MANY = {("default", "a"): OTHER, ("default", "b"): twin(collection("b", (KEY,)))
             ("fail", "default.a differs: 2 shards, on the target 1", "drop it", True),
         ),
         ("schemas", target(unseen=3), spec(), ("warn", "3 collections", "validate again", False)),
-        ("schemas", target(twins=AWAY), spec(), ("warn", "not looked at", "validate again", False)),
+        ("schemas", target(twins=AWAY), spec(), ("warn", "the target did not", "validate again", False)),
+        ("schemas", target(twins=DOWN), spec(), ("warn", "the source's etcd did not", "validate again", False)),
     ],
 )
 def test_the_target(name: str, facts: TargetFacts, wanted: TaskSpec, expected: Expected) -> None:

@@ -60,7 +60,7 @@ def test_the_places_of_positions_of_starts_and_of_the_op_channel() -> None:
     assert isinstance(facts.places, tuple)
     assert set(facts.places) == {
         Place(given_channel.name, 6, 4, 9),
-        Place(own_channel.name, 1, 4, 9),
+        Place(own_channel.name, 1, 4, 9, named=False),
         Place(OP_CHANNEL, None, None, None),
     }
 
