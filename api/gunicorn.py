@@ -15,7 +15,8 @@ except SettingsError as _error:
 workers = 1
 worker_class = "gthread"
 threads = 16
-# A create waits for the source: up to its time-outs (etcd 5 s an endpoint, queue 5 s, a tick 2 s).
+# A create waits for the source: up to its time-outs (etcd 5 s an endpoint, queue 5 s, a tick 2 s); for the target
+# beside it, up to 7 s, and 3 s for the target's collections.
 timeout = 60
 graceful_timeout = 10
 keepalive = 5

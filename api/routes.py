@@ -14,6 +14,7 @@ from marshmallow import Schema
 from api import body
 from api.errors import RefusedError, code_of, shortened
 from api.maintenance import Maintenance
+from api.openapi import document
 from api.schemas import CreateSchema, DeleteSchema, ListSchema, MaintenanceSchema, TaskSchema, load
 from api.service import Service
 from cdc_core.coordination.tasks import TaskStore
@@ -64,6 +65,10 @@ def blueprint(types: Mapping[str, Handler], store: TaskStore) -> Blueprint:
         except CdcError as error:
             return jsonify(status="not ready", reason=str(error)), 503
         return jsonify(status="ok"), 200
+
+    @routes.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(document({kind: schema for kind, (schema, _) in types.items()}))
 
     return routes
 

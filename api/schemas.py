@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import Range
 
 from api.errors import RefusedError, shortened
@@ -35,7 +35,14 @@ class Whole(fields.Integer):
         return super()._validated(value)
 
 
-class DialConfigSchema(Schema):
+class Shape(Schema):
+    """Of an object."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class DialConfigSchema(Shape):
     server_name = fields.String()
     server_pem_path = fields.String()
     ca_pem_path = fields.String()
@@ -43,7 +50,7 @@ class DialConfigSchema(Schema):
     client_key_path = fields.String()
 
 
-class MilvusConnectSchema(Schema):
+class MilvusConnectSchema(Shape):
     uri = fields.String()
     host = fields.String()
     port = Whole()
@@ -57,47 +64,47 @@ class MilvusConnectSchema(Schema):
     ignore_partition = Flag()
 
 
-class KafkaSaslSchema(Schema):
+class KafkaSaslSchema(Shape):
     username = fields.String()
     password = fields.String()
     mechanisms = fields.String()
     security_protocol = fields.String()
 
 
-class KafkaConnectSchema(Schema):
+class KafkaConnectSchema(Shape):
     address = fields.String()
     topic = fields.String()
     enable_sasl = Flag()
     sasl = fields.Nested(KafkaSaslSchema)
 
 
-class CollectionInfoSchema(Schema):
+class CollectionInfoSchema(Shape):
     name = fields.String()
     positions = fields.Dict(keys=fields.String(), values=fields.String())
     use_start_position = Flag()
 
 
-class RpcChannelInfoSchema(Schema):
+class RpcChannelInfoSchema(Shape):
     name = fields.String()
     position = fields.String()
 
 
-class ExtraInfoSchema(Schema):
+class ExtraInfoSchema(Shape):
     enable_user_role = Flag()
 
 
-class BufferConfigSchema(Schema):
+class BufferConfigSchema(Shape):
     period = Whole()
     size = Whole()
 
 
-class NameMappingSchema(Schema):
+class NameMappingSchema(Shape):
     source_db = fields.String()
     target_db = fields.String()
     collection_mapping = fields.Dict(keys=fields.String(), values=fields.String())
 
 
-class CreateSchema(Schema):
+class CreateSchema(Shape):
     task_id = fields.String()
     milvus_connect_param = fields.Nested(MilvusConnectSchema)
     kafka_connect_param = fields.Nested(KafkaConnectSchema)
@@ -109,9 +116,11 @@ class CreateSchema(Schema):
     name_mapping = fields.List(fields.Nested(NameMappingSchema))
     disable_auto_start = Flag()
     on_undecodable = fields.String()
+    validate_only = Flag()
+    """Ours: look whether it would work, make nothing."""
 
 
-class TaskSchema(Schema):
+class TaskSchema(Shape):
     """Of get, pause, resume and position."""
 
     task_id = fields.String(load_default="")
@@ -121,11 +130,11 @@ class DeleteSchema(TaskSchema):
     ignore_not_found = Flag(load_default=False)
 
 
-class ListSchema(Schema):
+class ListSchema(Shape):
     """No fields."""
 
 
-class MaintenanceSchema(Schema):
+class MaintenanceSchema(Shape):
     operation = fields.String(load_default="")
     params = fields.Dict(keys=fields.String(), load_default=dict)
 

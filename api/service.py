@@ -7,11 +7,13 @@ from typing import Any, Protocol
 
 from api.create import spec_of
 from api.errors import RefusedError, UnknownTaskError, shortened
-from api.views import dead_letters_view, positions_view, task_view
+from api.views import dead_letters_view, positions_view, report_view, task_view
 from cdc_core.clock import Clock
 from cdc_core.coordination.tasks import Changed, Created, Snapshot, TaskStore
 from cdc_core.errors import StateUnavailable
 from cdc_core.model.task import Beginning, Desired, Task, TaskSpec, TaskState
+from cdc_core.preflight.judge import judge
+from cdc_core.preflight.preflight import Preflight
 from cdc_core.settings import Settings
 from cdc_core.transform.filter import conflicts, exclusions
 from cdc_core.transform.mapping import name_conflicts
@@ -40,24 +42,36 @@ class Service:
     """The tasks, for one client's request at a time. Thread-safe; raises `CdcError`s."""
 
     def __init__(
-        self, settings: Settings, store: TaskStore, source: Source, tickets: TicketOffice, clock: Clock
+        self,
+        settings: Settings,
+        store: TaskStore,
+        source: Source,
+        preflight: Preflight,
+        tickets: TicketOffice,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._store = store
         self._source = source
+        self._preflight = preflight
         self._tickets = tickets
         self._clock = clock
 
     def create(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Validate, look for conflicts, fix the beginning, store, invite a worker; an existing id is answered."""
+        """Validate, look for conflicts, look ahead, fix the beginning, store, invite a worker.
+
+        An existing id is answered. With `validate_only` it ends with the look ahead, and answers what was seen.
+        """
         spec = spec_of(data, self._settings)
+        if data.get("validate_only"):
+            return self._validated(spec)
         beginning: Beginning | None = None
         for _ in range(_ATTEMPTS):
             snapshot = self._store.snapshot()
             if any(task.id == spec.task_id for task in snapshot.tasks):
                 return {"task_id": spec.task_id}
             fitted = self._fitted(spec, snapshot)
-            beginning = beginning or self._source.beginning()
+            beginning = beginning or self._begin(fitted, snapshot)
             task = Task(fitted, beginning, Desired.RUNNING, TaskState.INITIAL, "", self._clock.now())
             created = self._store.create(task, snapshot.revision, self._settings.max_tasks)
             if created is Created.CREATED:
@@ -68,6 +82,25 @@ class Service:
             if created is Created.LIMIT:
                 raise self._limit()
         raise StateUnavailable("tasks are made and deleted faster than this one could be; try again")
+
+    def _validated(self, spec: TaskSpec) -> dict[str, Any]:
+        """As if there were no task of that id. :raises RefusedError: as a create, for what the request itself says."""
+        snapshot = self._store.snapshot()
+        others = Snapshot(snapshot.revision, tuple(task for task in snapshot.tasks if task.id != spec.task_id))
+        fitted = self._fitted(spec, others)
+        return report_view(judge(fitted, self._preflight.look(fitted, others.tasks)))
+
+    def _begin(self, spec: TaskSpec, snapshot: Snapshot) -> Beginning:
+        """A target that is away is waited for by the task, a source that is away is no beginning.
+
+        :raises RefusedError: it can never work as it is. :raises SourceUnavailable:
+        """
+        facts = self._preflight.look(spec, snapshot.tasks)
+        if refusing := judge(spec, facts).refusing:
+            raise RefusedError.of(map(str, refusing))
+        if facts.source.error:
+            raise facts.source.error
+        return self._source.beginning()
 
     def delete(self, task_id: str, *, ignore_not_found: bool) -> dict[str, Any]:
         if self._store.set_desired(task_id, Desired.DELETED) is Changed.UNKNOWN and not ignore_not_found:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 
+from cdc_core.model.catalog import Catalog
 from cdc_core.model.task import Beginning
 from cdc_core.settings import Settings
-from cdc_core.source.base import LiveCatalog
+from cdc_core.source.base import LiveCatalog, Queue
 from cdc_core.source.beginning import begin_here
 from cdc_core.source.opening import open_source_catalog, open_source_queue
 
@@ -26,9 +27,17 @@ class LiveSource:
 
     def beginning(self) -> Beginning:
         """:raises SourceUnavailable:"""
-        existing = self._followed().refresh()
-        with closing(open_source_queue(self._settings)) as queue:
+        existing = self.refresh()
+        with closing(self.queue()) as queue:
             return begin_here(existing, queue, self._settings.source_channel_prefix)
+
+    def refresh(self) -> Catalog:
+        """What exists, as new as this call. :raises SourceUnavailable:"""
+        return self._followed().refresh()
+
+    def queue(self) -> Queue:
+        """Another connection to its queue, the caller's to close. :raises SourceUnavailable:"""
+        return open_source_queue(self._settings)
 
     def _followed(self) -> LiveCatalog:
         with self._lock:

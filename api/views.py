@@ -13,6 +13,7 @@ from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector, OnUndecodable, Task
 from cdc_core.names import OP_COLLECTION_ID
+from cdc_core.preflight.check import Report
 
 
 def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
@@ -32,6 +33,15 @@ def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
     if reason := task.reason or _reason(troubles):
         view["reason"] = reason
     return view
+
+
+def report_view(report: Report) -> dict[str, Any]:
+    """What `validate_only` answers."""
+    checks = [
+        {"name": check.name, "status": check.status.value, "message": check.message, "advice": check.advice}
+        for check in report.checks
+    ]
+    return {"checks": checks, "ok": report.ok}
 
 
 def positions_view(checkpoints: Iterable[Checkpoint]) -> dict[str, list[dict[str, Any]]]:

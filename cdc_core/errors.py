@@ -11,7 +11,8 @@ CdcError
 │   │   ├── Undecodable       a message that cannot be read, or is not what its type says
 │   │   └── SchemaMismatch    source and target collection differ
 │   ├── Refused               the target will never take this call as it is
-│   └── TaskStopped           the whole task cannot go on (target is no standby, credentials refused)
+│   └── TaskStopped           the whole task cannot go on (credentials refused, say)
+│       ├── NoStandby         the target refuses replicated messages
 │       └── NotSupported      the target does not know this call
 ├── LeaseLost                 somebody else may own the channel now: stop, write nothing more
 └── Stopping                  a stop was asked for: leave cleanly
@@ -77,6 +78,10 @@ class TaskStopped(Fatal):
 
 class NotSupported(TaskStopped):
     """The target does not know this call: it is older than what asks for it."""
+
+
+class NoStandby(TaskStopped):
+    """The target is a Milvus, but no standby."""
 
 
 class LeaseLost(CdcError):

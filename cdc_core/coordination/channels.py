@@ -116,6 +116,13 @@ class ChannelStore:
         names = sorted(cast("set[str]", self._client.smembers(self._keys.channels(task))))
         return self.read([ChannelKey(task, name) for name in names])
 
+    def count_vchannels(self, tasks: Iterable[str]) -> int:
+        """How many vchannels these tasks have."""
+        pipe = self._client.pipeline(transaction=False)
+        for task in tasks:
+            pipe.smembers(self._keys.channels(task))
+        return sum(len(names - {CATALOG}) for names in pipe.execute())
+
     def read(self, keys: Iterable[ChannelKey]) -> list[ChannelState]:
         """Those that exist, in order."""
         wanted = list(keys)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from cdc_core.codec import rewrite
-from cdc_core.errors import CdcError, TargetUnavailable, TaskStopped
+from cdc_core.errors import CdcError, NoStandby, TargetUnavailable
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.base import refuse_oversize
@@ -97,7 +97,7 @@ class MemoryTarget(MemoryCatalog):
 
     def _refuse_unless_standby(self) -> None:
         if not self.standby:
-            raise TaskStopped("the target is no standby: set common.ttMsgEnabled to false in its configuration")
+            raise NoStandby("the target is no standby: set common.ttMsgEnabled to false in its configuration")
 
     def _write(self, pchannel: str, payloads: list[bytes], fault: Fault | None) -> None:
         if fault is Fault.UNAVAILABLE:

@@ -40,9 +40,13 @@ _OPTIONS: list[tuple[str, str | int]] = [
 class MilvusChannel:
     """Calls to one Milvus. Thread-safe; connects by itself and again after every break."""
 
-    def __init__(self, connect: MilvusConnect) -> None:
-        """Does not block. :raises TaskStopped: a TLS file cannot be read, or the address is none."""
+    def __init__(self, connect: MilvusConnect, call_timeout: float = CALL_TIMEOUT) -> None:
+        """Does not block; `call_timeout`, in seconds, is that of calls which are given none.
+
+        :raises TaskStopped: a TLS file cannot be read, or the address is none.
+        """
         self.address = _address(connect)
+        self._call_timeout = call_timeout
         self._connect_timeout = connect.connect_timeout or DEFAULT_CONNECT_TIMEOUT
         self._metadata = _authorization(connect.auth_token)
         self._channel = _open(connect, self.address)
@@ -57,13 +61,15 @@ class MilvusChannel:
                 f"no connection to {self.address} within {self._connect_timeout:g} s: is it running, is TLS right?"
             ) from None
 
-    def call(self, method: str, request: Any, timeout: float = CALL_TIMEOUT) -> Any:
+    def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
         """The answer, whatever its status says.
 
         :raises TargetUnavailable, Refused, TaskStopped: there is no answer (milvus_errors.of_call).
         """
         try:
-            return self._method(method)(request, timeout=timeout, metadata=self._metadata_for(request))
+            return self._method(method)(
+                request, timeout=timeout or self._call_timeout, metadata=self._metadata_for(request)
+            )
         except (grpc.RpcError, ValueError) as error:
             raise milvus_errors.of_call(f"{method} at {self.address}", error) from error
 

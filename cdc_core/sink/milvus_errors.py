@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from cdc_core.errors import CdcError, NotSupported, Refused, TargetUnavailable, TaskStopped
+from cdc_core.errors import CdcError, NoStandby, NotSupported, Refused, TargetUnavailable, TaskStopped
 
 COLLECTION_NOT_FOUND = 100
 PARTITION_NOT_FOUND = 200
@@ -81,7 +81,7 @@ def of_status(what: str, status: Any) -> CdcError | None:
     code = status.code or _GENERIC
     text = f"{what}: {status.reason or status.detail} (code {code})"
     if code == NO_STANDBY:
-        return TaskStopped(f"{_STANDBY_ADVICE} ({text})")
+        return NoStandby(f"{_STANDBY_ADVICE} ({text})")
     if code in _UNAUTHENTICATED_CODES:
         return TaskStopped(f"{_CREDENTIALS_ADVICE} ({text})")
     if code in _PERMANENT_CODES or (code == _GENERIC and _is_permanent(status.reason)):

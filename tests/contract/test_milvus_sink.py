@@ -17,6 +17,7 @@ from cdc_core.sink.base import TargetCollection
 from cdc_core.sink.milvus_catalog import MilvusCatalog, replicated
 from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_replicate import MilvusReplicate
+from cdc_core.sink.milvus_version import server_version
 from deploy.local import Milvus, MilvusOptions, Stack
 from tests.contract.targets import TIMEOUT, RealStandby, Times, address, fresh, operation
 from tests.messages import collection, parsed, simple_insert
@@ -48,6 +49,8 @@ def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
     at = Tso.of(1_700_000_000_000)
     with pytest.raises(TargetUnavailable, match="no connection"):
         sink.check(TIMEOUT)
+    with pytest.raises(TargetUnavailable):
+        server_version(channel, TIMEOUT)
     with pytest.raises(TargetUnavailable):
         sink.send("p", (), begin=at, end=at, tick=at, timeout=1)
     assert set(sink.tick_all({"p": at, "q": at}, 1)) == {"p", "q"}
@@ -98,11 +101,14 @@ def test_credentials_and_users(tmp_path: Path) -> None:
             channel = MilvusChannel(MilvusConnect(uri=server.uri, token=token))
             with pytest.raises(TaskStopped, match="credentials"):
                 MilvusReplicate(channel).check(TIMEOUT)
+            with pytest.raises(TaskStopped, match="credentials"):
+                server_version(channel, TIMEOUT)
             channel.close()
         channel = MilvusChannel(MilvusConnect(uri=server.uri, username="root", password="Milvus"))
         MilvusReplicate(channel).check(TIMEOUT)
         assert MilvusCatalog(channel).databases() == {"default"}
         _users_and_roles(MilvusCatalog(channel))
+        assert "2.3" in server_version(channel, TIMEOUT)
         channel.close()
 
 

@@ -11,22 +11,15 @@ from typing import Any
 import pytest
 import redis
 from cryptography.fernet import Fernet
-from flask import Flask
-from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from api.app import create_app
-from cdc_core.clock import ManualClock
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.errors import SourceUnavailable
 from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.position import Position
-from cdc_core.model.task import Beginning
 from cdc_core.names import Keys
-from cdc_core.settings import Settings
 from deploy.local import Redis
+from tests.api_twin import Api, make_api
 
 pytestmark = pytest.mark.integration
 
@@ -38,71 +31,11 @@ VCHANNEL = "by-dev-rootcoord-dml_0_451700902162333733v0"
 DATABASE = 6
 
 
-class SourceTwin:
-    """A source that is there, or not."""
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-        self.asked = 0
-
-    def beginning(self) -> Beginning:
-        self.asked += 1
-        if self.error:
-            raise self.error
-        return Beginning({"by-dev-rootcoord-dml_0": Position("by-dev-rootcoord-dml_0", b"\5" * 8)}, frozenset({451}))
-
-
-class Office:
-    """Tickets as a list."""
-
-    def __init__(self) -> None:
-        self.tickets: list[str] = []
-
-    def enqueue(self, task_id: str) -> None:
-        self.tickets.append(task_id)
-
-
-class Api:
-    """A client of one application."""
-
-    def __init__(self, app: Flask, source: SourceTwin, office: Office) -> None:
-        self.client: FlaskClient = app.test_client()
-        self.source = source
-        self.office = office
-
-    def post(self, body: Any, **options: Any) -> dict[str, Any]:
-        data = body if isinstance(body, str | bytes) else json.dumps(body)
-        response = self.client.post("/cdc", data=data, **{"content_type": "application/json", **options})
-        assert response.status_code == 200
-        assert response.mimetype == "application/json"
-        answer: dict[str, Any] = json.loads(response.data)
-        return answer
-
-    def ask(self, kind: str, **data: Any) -> dict[str, Any]:
-        return self.post({"request_type": kind, "request_data": data})
-
-    def create(self, *names: str, **more: Any) -> dict[str, Any]:
-        infos = {"collection_infos": [{"name": name} for name in names]} if names else {}
-        return self.ask("create", **{"milvus_connect_param": {"uri": "http://target:19530"}, **infos, **more})
-
-    def refused(self, answer: dict[str, Any]) -> str:
-        assert answer["code"] == 400
-        assert "data" not in answer
-        message: str = answer["message"]
-        return message
-
-
 @pytest.fixture
 def state(redis_server: Redis) -> Iterator[redis.Redis]:
     with connect(redis_server.url(DATABASE)) as client:
         client.flushdb()
         yield client
-
-
-def make_api(url: str, **more: Any) -> Api:
-    source, office = SourceTwin(), Office()
-    settings_ = Settings(redis_url=url, source_mq="kafka://127.0.0.1:9092", **more)
-    return Api(create_app(settings_, source=source, tickets=office, clock=ManualClock()), source, office)
 
 
 @pytest.fixture
@@ -130,7 +63,7 @@ def test_a_given_id_is_taken_and_an_existing_one_answered(api: Api) -> None:
 
 def test_get_shows_the_task_under_both_names_without_secrets(api: Api) -> None:
     connect_param = {"uri": "https://Target.example", "token": "root:hunter2", "dial_config": {"server_name": "t"}}
-    positions = {VCHANNEL: PULSAR_CHECKPOINT}
+    positions = {VCHANNEL: Position("by-dev-rootcoord-dml_0", b"\5" + bytes(7)).to_base64()}
     infos = [{"name": "a", "positions": positions}, {"name": "b", "use_start_position": True}]
     api.create(task_id="one", milvus_connect_param=connect_param, collection_infos=infos)
     answer = api.ask("get", task_id="one")
@@ -567,44 +500,7 @@ def test_secrets_are_in_no_answer_no_log_and_with_a_key_not_in_redis(
     assert "CDC_SECRET_KEY" in answer["message"]
 
 
-# Anything
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-_FIELDS = [
-    *("task_id", "milvus_connect_param", "kafka_connect_param", "collection_infos", "db_collections"),
-    *("rpc_channel_info", "extra_info", "buffer_config", "name_mapping", "disable_auto_start", "on_undecodable"),
-    *("operation", "params", "ignore_not_found"),
-]
-_INNER = ["uri", "host", "port", "name", "positions", "use_start_position", "dial_config", "address", "topic", "period"]
-near_values = st.recursive(
-    json_values, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_INNER), inner, max_size=3)
-)
-kinds = st.sampled_from(["create", "delete", "pause", "resume", "get", "position", "list", "maintenance"])
-requests = st.fixed_dictionaries(
-    {
-        "request_type": kinds | json_values,
-        "request_data": st.dictionaries(st.sampled_from(_FIELDS), near_values, max_size=4),
-    }
-)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=requests | json_values | st.binary(max_size=50))
-def test_whatever_comes_is_answered_and_a_refused_request_changes_nothing(
-    api: Api, state: redis.Redis, body: Any
-) -> None:
-    state.flushdb()
-    data = body if isinstance(body, bytes) else json.dumps(body)
-    answer = api.post(data)
-    assert answer["code"] in (200, 400)
-    if answer["code"] == 400:
-        assert answer["message"]
-        assert state.keys("*") == []
+# Many clients
 
 
 def test_many_clients_at_once(api: Api) -> None:

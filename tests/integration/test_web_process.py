@@ -21,6 +21,8 @@ from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.model.catalog import ObjectState
 from cdc_core.model.message import Kind
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from deploy.local import Etcd, Redis
 from tests.contract.brokers import RocksmqBroker
@@ -148,6 +150,109 @@ def test_a_task_is_made_at_the_present_end_of_a_real_source(
     log = web.log.read_text()
     assert '"request_type": "create"' in log
     assert "hunter2" not in log
+
+
+def test_every_request_answers_in_the_shape_that_clients_know(
+    web: Web, source: tuple[EtcdHands, RocksmqBroker], redis_server: Redis
+) -> None:
+    """One task's life, over HTTP and without a worker; the target is down, which a task waits for."""
+    source[1].append(PCHANNEL, message(Kind.TIME_TICK, 10 << 18))
+    param = {"host": "127.0.0.1", "port": free_port(), "username": "root", "password": "hunter2", "channel_num": 4}
+    made = web.ask("create", milvus_connect_param=param, collection_infos=[{"name": "a"}])
+    task_id = made["data"]["task_id"]
+    assert made == {"code": 200, "data": {"task_id": task_id}}
+    assert (len(task_id), int(task_id, 16) > 0) == (32, True)
+
+    task = web.ask("get", task_id=task_id)["data"]["task"]
+    dial = dict.fromkeys(("server_name", "server_pem_path", "ca_pem_path", "client_pem_path", "client_key_path"), "")
+    sasl = {"mechanisms": "", "security_protocol": ""}
+    assert task == {
+        "task_id": task_id,
+        "milvus_connect_param": {
+            "uri": "",
+            "host": "127.0.0.1",
+            "port": param["port"],
+            "enable_tls": False,
+            "connect_timeout": 10,
+            "channel_num": 4,
+            "ignore_partition": False,
+            "dial_config": dial,
+        },
+        "kafka_connect_param": {"address": "", "topic": "", "enable_sasl": False, "sasl": sasl},
+        "collection_infos": [{"name": "a"}],
+        "db_collections": {},
+        "state": "Initial",
+    }
+    assert web.ask("get", task_id=task_id) == {"code": 200, "data": {"task": task, "Task": task}}
+    assert web.ask("list") == {"code": 200, "data": {"tasks": [task]}}
+
+    at = Position("by-dev-rootcoord-dml_0_451v0", b"\1" * 8, Tso((1_700_000_000_000 << 18) + 7))
+    on_target = Position("standby-rootcoord-dml_1", b"", at.timestamp)
+    with connect(redis_server.url(DATABASE)) as state:  # as a worker records it
+        state.sadd(Keys().channels(task_id), at.channel)
+        record = {"position": at.to_base64(), "target_position": on_target.to_base64()}
+        state.hset(Keys().channel(task_id, at.channel), mapping=record)
+    moment = {"collection_id": 451, "time": 1_700_000_000_000, "tt": int(at.timestamp)}
+    positions = {
+        "positions": [{**moment, "channel_name": at.channel, "msg_id": at.to_base64()}],
+        "op_positions": [],
+        "target_positions": [{**moment, "channel_name": on_target.channel, "msg_id": on_target.to_base64()}],
+    }
+    assert web.ask("position", task_id=task_id) == {"code": 200, "data": positions}
+    assert web.ask("position") == {"code": 200, "data": positions}
+
+    assert web.ask("pause", task_id=task_id) == {"code": 200, "data": {}}
+    assert web.ask("pause", task_id=task_id) == {
+        "code": 400,
+        "message": f"fail to handle the pause request, error: the task has paused, task_id: {task_id}",
+    }
+    assert web.ask("get", task_id=task_id)["data"]["task"]["state"] == "Paused"
+    assert web.ask("resume", task_id=task_id) == {"code": 200, "data": {}}
+    assert web.ask("maintenance", operation="set_log_level", params={"log_level": "info"}) == {
+        "code": 200,
+        "data": {"State": "set log level to info"},
+    }
+    assert web.ask("delete", task_id=task_id) == {"code": 200, "data": {}}
+    assert web.ask("get", task_id=task_id) == {
+        "code": 400,
+        "message": f"fail to handle the get request, error: not found: [{task_id}]",
+    }
+    assert web.ask("delete", task_id=task_id, ignore_not_found=True) == {"code": 200, "data": {}}
+    assert web.ask("list") == {"code": 200, "data": {"tasks": []}}
+    assert "hunter2" not in web.log.read_text()
+
+
+def test_how_clients_speak_http(web: Web) -> None:
+    """One connection for many requests; a body in chunks, without a type, or with curl's; other methods."""
+    good, answer = json.dumps({"request_type": "list"}).encode(), {"code": 200, "data": {"tasks": []}}
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=30)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body, headers in ((good, {}), (good, form), (iter([good[:5], good[5:]]), {})):
+        connection.request("POST", "/cdc", body, headers)
+        response = connection.getresponse()
+        assert (response.status, response.getheader("Content-Type")) == (200, "application/json")
+        assert json.loads(response.read()) == answer
+    connection.close()
+    for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        status, refusal = web.send(method, "/cdc", good)
+        assert (status, refusal["code"], method in refusal["message"]) == (200, 405, True)
+    assert web.send("POST", "/cdc", b"{}")[1]["message"].startswith("request_type is missing, expected one of create, ")
+
+
+def test_a_look_ahead_at_a_source_and_a_target_that_is_down(
+    web: Web, source: tuple[EtcdHands, RocksmqBroker], redis_server: Redis
+) -> None:
+    source[1].append(PCHANNEL, message(Kind.TIME_TICK, 10 << 18))
+    param = {"uri": f"http://127.0.0.1:{free_port()}"}
+    answer = web.ask("create", milvus_connect_param=param, collection_infos=[{"name": "*"}], validate_only=True)
+    checks = {each["name"]: each for each in answer["data"]["checks"]}
+    assert {name for name, each in checks.items() if each["status"] == "pass"} == {
+        *("source_etcd", "source_queue", "source_cluster", "names", "positions"),
+    }
+    assert {name for name, each in checks.items() if each["status"] == "fail"} == {"target"}
+    assert checks["target"]["advice"].startswith("start the target")
+    with connect(redis_server.url(DATABASE)) as state:
+        assert state.keys("*") == []
 
 
 def test_it_ends_within_seconds_of_a_sigterm_and_probes_answer(web: Web) -> None:

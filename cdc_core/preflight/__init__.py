@@ -1,0 +1,1 @@
+"""What can be known before a task is made: facts are gathered, then judged. Makes nothing."""
