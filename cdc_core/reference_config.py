@@ -40,6 +40,13 @@ _BEHIND_SWITCH = {
     },
 }
 """Keys that the reference reads only where a switch is on."""
+_PULSAR = {
+    "sourceConfig.pulsar.tenant": "source_pulsar_tenant",
+    "sourceConfig.pulsar.namespace": "source_pulsar_namespace",
+    "sourceConfig.pulsar.authPlugin": "source_pulsar_auth_plugin",
+    "sourceConfig.pulsar.authParams": "source_pulsar_auth_params",
+}
+"""They count where the queue is Pulsar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +99,23 @@ class ReferenceConfig:
 
 def _queue(keys: Mapping[str, Any]) -> tuple[set[str], dict[str, Given]]:
     pulsar, kafka = "sourceConfig.pulsar.address", "sourceConfig.kafka.address"
+    used = {pulsar, kafka, *_PULSAR}
     if keys.get(pulsar) and keys.get(kafka):
         both = Given(f"{pulsar} and {kafka}", problem="expected one of them: the queue of the source")
-        return {pulsar, kafka}, {"source_mq": both}
-    for key, scheme in ((pulsar, "pulsar"), (kafka, "kafka")):
-        if address := keys.get(key):
-            servers = ",".join(address) if isinstance(address, list) else str(address)
-            uri = servers if servers.startswith(f"{scheme}://") else f"{scheme}://{servers}"
-            return {pulsar, kafka}, {"source_mq": Given(key, uri)}
-    return {pulsar, kafka}, {}
+        return used, {"source_mq": both}
+    if address := keys.get(pulsar):
+        more = {name: Given(key, keys[key]) for key, name in _PULSAR.items() if keys.get(key)}
+        return used, {"source_mq": Given(pulsar, _uri(address, "pulsar", "pulsar+ssl")), **more}
+    if address := keys.get(kafka):
+        return used, {"source_mq": Given(kafka, _uri(address, "kafka"))}
+    return used, {}
+
+
+def _uri(address: object, *schemes: str) -> str:
+    """The first scheme in front of it, unless it has one of them."""
+    servers = ",".join(address) if isinstance(address, list) else str(address)
+    known = tuple(f"{scheme}://" for scheme in schemes)
+    return servers if servers.startswith(known) else f"{known[0]}{servers}"
 
 
 def _op_channel(keys: Mapping[str, Any]) -> tuple[set[str], dict[str, Given]]:

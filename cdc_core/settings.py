@@ -26,6 +26,11 @@ from cdc_core.reference_config import Given, ReferenceConfig
 
 PREFIX = "CDC_"
 
+_QUEUES = (
+    "kafka://host:port[,host:port], pulsar://host:port, pulsar+ssl://host:port, rocksmq:///directory or "
+    "nats://host:port"
+)
+
 
 class SettingsError(CdcError):
     """Settings are wrong; each is named, with what would be right."""
@@ -55,13 +60,13 @@ def _broker_url(text: str) -> str:
 
 
 def _queue_uri(text: str) -> str:
-    expected = "expected kafka://host:port[,host:port], pulsar://host:port, rocksmq:///directory or nats://host:port"
+    expected = f"expected {_QUEUES}"
     scheme, _, rest = text.partition("://")
     if scheme == "rocksmq":
         if not rest.startswith("/"):
             raise ValueError(f"{expected}; the directory of RocksMQ is absolute")
         return text
-    if scheme not in ("kafka", "pulsar", "nats") or not rest:
+    if scheme not in ("kafka", "pulsar", "pulsar+ssl", "nats") or not rest:
         raise ValueError(expected)
     for server in rest.rstrip("/").rpartition("@")[2].split(","):
         try:
@@ -166,6 +171,11 @@ class Settings(BaseSettings):
     source_kafka_password: SecretStr = Field(SecretStr(""), validate_default=True)
     source_kafka_mechanism: str = "PLAIN"
     source_kafka_protocol: str = "SASL_PLAINTEXT"
+    source_pulsar_tenant: Name = "public"
+    source_pulsar_namespace: Name = "default"
+    source_pulsar_auth_plugin: str = ""
+    source_pulsar_auth_params: SecretStr = Field(SecretStr(""), validate_default=True)
+    source_pulsar_ca_cert: File | None = None
 
     worker_slots: int = Field(100, ge=1, le=10_000)
     """Channels that one worker process carries at most."""
@@ -193,7 +203,15 @@ class Settings(BaseSettings):
 
     @property
     def source_mq_options(self) -> dict[str, str]:
-        """The security settings of the source's queue, in its client's own words."""
+        """What else the source's queue wants to know, as `open_queue` has it."""
+        if self.source_mq.startswith("pulsar"):
+            return {
+                "tenant": self.source_pulsar_tenant,
+                "namespace": self.source_pulsar_namespace,
+                "auth_plugin": self.source_pulsar_auth_plugin,
+                "auth_params": self.source_pulsar_auth_params.get_secret_value(),
+                "ca_cert": str(self.source_pulsar_ca_cert or ""),
+            }
         if not self.source_kafka_username:
             return {}
         return {
@@ -223,7 +241,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise ValueError(f"{value.key}: {_plain(error.errors(include_input=False)[0])}") from None
 
-    @field_validator("source_etcd_password", "source_etcd_key", "source_kafka_password", mode="after")
+    @field_validator(
+        "source_etcd_password", "source_etcd_key", "source_kafka_password", "source_pulsar_auth_params", mode="after"
+    )
     @classmethod
     def _both_or_neither(cls, value: SecretStr | Path | None, info: ValidationInfo) -> SecretStr | Path | None:
         other = _PARTNERS[str(info.field_name)]
@@ -286,9 +306,9 @@ _PARTNERS = {
     "source_etcd_password": "source_etcd_username",
     "source_etcd_key": "source_etcd_cert",
     "source_kafka_password": "source_kafka_username",
+    "source_pulsar_auth_params": "source_pulsar_auth_plugin",
 }
 
 _MISSING = {
-    "CDC_SOURCE_MQ": "expected the source's queue: kafka://host:port[,host:port], pulsar://host:port, "
-    "rocksmq:///directory or nats://host:port"
+    "CDC_SOURCE_MQ": f"expected the source's queue: {_QUEUES}",
 }

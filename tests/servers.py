@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from deploy.local import Etcd, Kafka, Milvus, MilvusOptions, Redis, Stack, Unavailable
+from deploy.local import Etcd, Kafka, Milvus, MilvusOptions, Pulsar, Redis, Stack, Unavailable
 
 # Seconds. A killed Milvus answers queries about twice this later, instead of 35 s; a test must not suspend one longer.
 _SESSION_TTL = 10
@@ -37,6 +37,13 @@ def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A Kafka of the session; tests keep apart by topic."""
     with or_skip(lambda: Kafka(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pulsar_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulsar]:
+    """A Pulsar of the session; tests keep apart by namespace."""
+    with or_skip(lambda: Pulsar(tmp_path_factory.mktemp("pulsar"))) as server:
         yield server
 
 

@@ -6,22 +6,30 @@ from collections.abc import Mapping
 
 from cdc_core.source.base import Queue
 from cdc_core.source.kafka import KafkaQueue
+from cdc_core.source.pulsar import PulsarQueue
+from cdc_core.source.pulsar_cluster import PulsarCluster
 from cdc_core.source.rocksmq import RocksmqQueue
 
-_READABLE = "kafka://host:port[,host:port] and rocksmq:///directory (Milvus' rocksmq.path)"
+_READABLE = (
+    "kafka://host:port[,host:port], pulsar://host:port or pulsar+ssl://host:port, "
+    "and rocksmq:///directory (Milvus' rocksmq.path)"
+)
 
 
 def open_queue(uri: str, options: Mapping[str, str] = {}) -> Queue:
-    """The queue at `kafka://host:port[,host:port]` or `rocksmq:///directory`. Does not connect yet.
+    """The queue at `kafka://host:port[,host:port]`, `pulsar://`, `pulsar+ssl://` or `rocksmq:///directory`.
 
-    `options` are the Kafka client's (librdkafka's names), for its security settings.
-    :raises ValueError: no such kind of queue, or no address.
+    Does not connect yet. `options` are, for Kafka, its client's (librdkafka's names), for its security settings; for
+    Pulsar those of `PulsarCluster.of`.
+    :raises ValueError: no such kind of queue, no address, or wrong options.
     """
     scheme, separator, address = uri.partition("://")
     if not separator or not address.strip("/"):
         raise ValueError(f"{uri!r} is no address of a message queue: expected {_READABLE}")
     if scheme == "kafka":
         return KafkaQueue(address.rstrip("/"), options)
+    if scheme in ("pulsar", "pulsar+ssl"):
+        return PulsarQueue(PulsarCluster.of(uri.rstrip("/"), options))
     if scheme == "rocksmq":
         return RocksmqQueue(address)
     raise ValueError(f"a queue of the kind {scheme!r} cannot be read: this version reads {_READABLE}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cdc_core.errors import PositionTrimmed
 
 _ID_BYTES = 8
-_REMEDY = (
+REMEDY = (
     "Delete the collection's task, copy the collection anew and create the task with the positions of that copy; "
     "keep the source's messages longer than the longest time a task may stand still."
 )
@@ -51,7 +51,7 @@ class Bounds:
         if wanted > self.end:
             raise PositionTrimmed(
                 f"{pchannel}: wanted message {wanted}, but the topic ends before {self.end}: it was made anew or "
-                f"cut off, what it holds is not what this task has read. {_REMEDY}"
+                f"cut off, what it holds is not what this task has read. {REMEDY}"
             )
 
 
@@ -59,5 +59,5 @@ def trimmed(pchannel: str, wanted: int, first: int, dense: bool) -> PositionTrim
     """The error that says what is gone and what to do."""
     gone = f"{first - wanted} messages" if dense else f"up to {first - wanted} messages"
     return PositionTrimmed(
-        f"{pchannel}: wanted message {wanted}, the first one still there is {first}: {gone} are gone. {_REMEDY}"
+        f"{pchannel}: wanted message {wanted}, the first one still there is {first}: {gone} are gone. {REMEDY}"
     )

@@ -1,6 +1,6 @@
 """`python -m deploy.demo`: a real Milvus replicated to a real standby, on this machine, from nothing to the proof.
 
-Environment: QUEUE=rocksmq (default, needs only what pip installs) or kafka (needs Java, the first time Maven);
+Environment: QUEUE=rocksmq (default, needs only what pip installs), kafka or pulsar (need Java, the first time Maven);
 KEEP=1 leaves everything running until Ctrl-C.
 """
 
@@ -22,7 +22,7 @@ from deploy.local import LocalServerError, Stack
 from deploy.local.stack import StackQueue
 from deploy.local.system import ROOT, System
 
-QUEUES = ("rocksmq", "kafka")
+QUEUES = ("rocksmq", "kafka", "pulsar")
 
 
 def main() -> int:

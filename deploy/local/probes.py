@@ -1,17 +1,31 @@
 """Questions to a server that only a working one answers."""
 
 import http.client
+import json
 import socket
 import struct
 
 _TIMEOUT = 2.0  # seconds; everything is on this machine, a longer silence means "not yet"
+_CALL_TIMEOUT = 30.0  # seconds
 
 
 def http_get(port: int, path: str) -> tuple[int, bytes]:
     """Status and body of a GET on the loopback; raises OSError or HTTPException. No proxy setting is obeyed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+    return _http(port, "GET", path, None, {}, _TIMEOUT)
+
+
+def http_json(port: int, method: str, path: str, content: object = None) -> tuple[int, bytes]:
+    """The same with a body of JSON, for calls that do something and may take a while."""
+    body = None if content is None else json.dumps(content)
+    return _http(port, method, path, body, {"Content-Type": "application/json"}, _CALL_TIMEOUT)
+
+
+def _http(
+    port: int, method: str, path: str, body: str | None, headers: dict[str, str], timeout: float
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("GET", path)
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

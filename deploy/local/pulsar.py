@@ -1,13 +1,14 @@
 """A real Pulsar, standalone: broker, bookie and metadata store in one process."""
 
+import json
 import tarfile
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from deploy.local.cache import cached
 from deploy.local.maven import Artifact, download, java_program, require_java
 from deploy.local.ports import Ports
-from deploy.local.probes import http_get
+from deploy.local.probes import http_get, http_json
 from deploy.local.process import Command
 from deploy.local.server import Server
 
@@ -65,6 +66,18 @@ class Pulsar(Server):
     def address(self) -> str:
         """For clients, as "host:port"."""
         return f"127.0.0.1:{self._ports['broker']}"
+
+    @property
+    def web_port(self) -> int:
+        """Of its admin API."""
+        return self._ports["web"]
+
+    def admin(self, method: str, path: str, content: object = None) -> Any:
+        """A call of its admin API under /admin/v2, and the answer, if there is one; raises OSError or HTTPException."""
+        status, body = http_json(self.web_port, method, f"/admin/v2/{path}", content)
+        if status >= 300:
+            raise OSError(f"Pulsar refuses {method} {path}: {status} {body!r}")
+        return json.loads(body) if body else None
 
     @property
     def _conf(self) -> Path:
@@ -127,5 +140,5 @@ class Pulsar(Server):
 
     def _answers(self) -> bool:
         """Its own namespace exists: made last, and Milvus wants it."""
-        status, body = http_get(self._ports["web"], "/admin/v2/namespaces/public")
+        status, body = http_get(self.web_port, "/admin/v2/namespaces/public")
         return status == 200 and b"public/default" in body

@@ -4,7 +4,7 @@ A seeded workload writes to several collections of the source (rows, deletes, up
 come and go). Meanwhile processes are ended at seeded random moments and started again as they were, nothing else is
 done to help. Then the writing stops, and both sides must become equal, row by row and by count(*), which counts a
 doubled row twice; and every task must be Running. `CDC_TEST_KILLS` says how often (3 by default, 10 for a release),
-`CDC_TEST_QUEUES` on which queues (`kafka` by default, `kafka,rocksmq` for a release).
+`CDC_TEST_QUEUES` on which queues (`kafka` by default, `kafka,rocksmq,pulsar` for a release).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def test_pause_and_resume_under_load(replication: Replication, work: Workload, r
     _all_is_well(replication, work)
 
 
-@pytest.mark.parametrize("which", ["redis", "kafka", "target", "source", "etcd"])
+@pytest.mark.parametrize("which", ["redis", "kafka", "pulsar", "target", "source", "etcd"])
 def test_a_server_is_killed_and_comes_back(
     replication: Replication, work: Workload, rng: random.Random, which: str
 ) -> None:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import time
 import uuid
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import pulsar
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from rocksdict import Options, Rdict
 
+from cdc_core.codec.wire import number_field
 from cdc_core.source.base import Queue
 from cdc_core.source.kafka import KafkaQueue
 from cdc_core.source.memory import MemoryQueue
+from cdc_core.source.pulsar import PulsarQueue
+from cdc_core.source.pulsar_cluster import PulsarCluster
+from cdc_core.source.pulsar_id import PulsarId
+from cdc_core.source.pulsar_log import client_log
 from cdc_core.source.rocksmq import RocksmqQueue
 from cdc_core.source.sequence import to_message_id, to_number
-from deploy.local import Kafka
+from deploy.local import Kafka, Pulsar
+
+_TRIM_SECONDS = 20.0
+"""Retention is looked at when asked, and removes in the background."""
 
 
 class Broker(Protocol):
@@ -32,7 +42,19 @@ class Broker(Protocol):
         """Make the topic if missing; the message id."""
         ...
 
+    def cut(self, topic: str) -> None:
+        """What is written from now on can be parted from what is there: `trim` before the next message may follow."""
+        ...
+
     def trim(self, topic: str, before: bytes) -> None: ...
+
+    def behind(self, message_id: bytes, by: int) -> bytes:
+        """The id that the message `by` places behind it has, or would have."""
+        ...
+
+    def gap(self, wanted: bytes, first: bytes) -> str:
+        """A pattern of how `PositionTrimmed` tells it."""
+        ...
 
     def take_down(self) -> None: ...
 
@@ -41,7 +63,21 @@ class Broker(Protocol):
     def close(self) -> None: ...
 
 
-class MemoryBroker:
+class NumberedBroker:
+    """What is the same for queues whose ids are numbers."""
+
+    def cut(self, topic: str) -> None:
+        """Every place will do."""
+
+    def behind(self, message_id: bytes, by: int) -> bytes:
+        return to_message_id(to_number(message_id) + by)
+
+    def gap(self, wanted: bytes, first: bytes) -> str:
+        start, end = to_number(wanted), to_number(first)
+        return f"{start}.*{end}.*{end - start} messages"
+
+
+class MemoryBroker(NumberedBroker):
     def __init__(self) -> None:
         self.queue = MemoryQueue()
         self.append = self.queue.append
@@ -60,7 +96,7 @@ class MemoryBroker:
         self.queue.close()
 
 
-class KafkaBroker:
+class KafkaBroker(NumberedBroker):
     """A real Kafka; down means kill -9."""
 
     def __init__(self, server: Kafka) -> None:
@@ -97,7 +133,77 @@ class KafkaBroker:
         self.queue.close()
 
 
-class RocksmqBroker:
+class PulsarBroker:
+    """A namespace of a real Pulsar, written to as Milvus does: zstd, no batches. Down means kill -9."""
+
+    def __init__(self, server: Pulsar) -> None:
+        self._server = server
+        self._namespace = f"public/cdc-{uuid.uuid4().hex[:8]}"
+        server.admin("PUT", f"namespaces/{self._namespace}", {})
+        self._keep(-1)
+        self.cluster = PulsarCluster(f"pulsar://{server.address}", namespace=self._namespace.partition("/")[2])
+        self.queue = PulsarQueue(self.cluster)
+        self.client = pulsar.Client(self.cluster.url, logger=client_log())
+        self._producers: dict[str, pulsar.Producer] = {}
+
+    def topic(self) -> str:
+        return _new_name()
+
+    def append(self, topic: str, payload: bytes) -> bytes:
+        if topic not in self._producers:
+            self._producers[topic] = self.client.create_producer(
+                self.cluster.topic(topic), compression_type=pulsar.CompressionType.ZSTD, batching_enabled=False
+            )
+        message_id: bytes = self._producers[topic].send(payload).serialize()
+        return message_id
+
+    def cut(self, topic: str) -> None:
+        """Its next message begins a new ledger."""
+        self._server.admin("PUT", f"persistent/{self._namespace}/{topic}/unload")
+
+    def trim(self, topic: str, before: bytes) -> None:
+        """Whole ledgers, as retention does it."""
+        first = PulsarId.parse(before).ledger
+        self._keep(0)
+        deadline = time.monotonic() + _TRIM_SECONDS
+        while self.ledgers(topic)[0] < first:
+            assert time.monotonic() < deadline, f"Pulsar does not trim {topic}"
+            self._server.admin("POST", f"persistent/{self._namespace}/{topic}/trim")
+            time.sleep(0.05)
+
+    def ledgers(self, topic: str) -> list[int]:
+        found = self._server.admin("GET", f"persistent/{self._namespace}/{topic}/internalStats")
+        return [ledger["ledgerId"] for ledger in found["ledgers"]]
+
+    def subscriptions(self, topic: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._server.admin("GET", f"persistent/{self._namespace}/{topic}/stats")[
+            "subscriptions"
+        ]
+        return found
+
+    def behind(self, message_id: bytes, by: int) -> bytes:
+        last = PulsarId.parse(message_id)
+        return number_field(1, last.ledger) + number_field(2, last.entry + by)
+
+    def gap(self, wanted: bytes, first: bytes) -> str:
+        return f"{PulsarId.parse(wanted)}.*{PulsarId.parse(first)}"
+
+    def take_down(self) -> None:
+        self._server.kill()
+
+    def bring_back(self) -> None:
+        self._server.start().wait_ready()
+
+    def close(self) -> None:
+        self.queue.close()
+        self.client.close()
+
+    def _keep(self, minutes: int) -> None:
+        policy = {"retentionTimeInMinutes": minutes, "retentionSizeInMB": minutes}
+        self._server.admin("POST", f"namespaces/{self._namespace}/retention", policy)
+
+
+class RocksmqBroker(NumberedBroker):
     """A RocksDB of RocksMQ's layout, written by this process as its primary; down means that it is not there."""
 
     def __init__(self, directory: Path) -> None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 PATIENCE = 60.0
 
 
-@pytest.fixture(params=["rocksmq_stack", "kafka_stack"])
+@pytest.fixture(params=["rocksmq_stack", "kafka_stack", "pulsar_stack"])
 def stack(request: pytest.FixtureRequest) -> Stack:
     found: Stack = request.getfixturevalue(request.param)
     return found

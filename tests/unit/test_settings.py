@@ -147,6 +147,26 @@ def test_what_is_wrong_in_the_references_file_is_named_as_it_is_there(
     assert settings.source_mq == "nats://h:1", "the environment wins over what is wrong in the file"
 
 
+def test_the_references_pulsar_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Given its section `pulsar`, then queue, place and credentials are known; the rest is told as ignored."""
+    (tmp_path / "cdc.yaml").write_text(
+        "sourceConfig:\n  pulsar:\n    address: pulsar+ssl://p:6651\n    webAddress: p:80\n"
+        "    maxMessageSize: 5242880\n    tenant: t\n    namespace: n\n"
+        "    authPlugin: org.apache.pulsar.client.impl.auth.AuthenticationToken\n    authParams: token:hunter2\n"
+    )
+    settings = load(monkeypatch, CONFIG="cdc.yaml")
+    assert settings.source_mq == "pulsar+ssl://p:6651"
+    assert settings.source_mq_options == {
+        "tenant": "t",
+        "namespace": "n",
+        "auth_plugin": "org.apache.pulsar.client.impl.auth.AuthenticationToken",
+        "auth_params": "token:hunter2",
+        "ca_cert": "",
+    }
+    assert settings.ignored == ("sourceConfig.pulsar.maxMessageSize", "sourceConfig.pulsar.webAddress")
+    assert "hunter2" not in repr(settings)
+
+
 @pytest.mark.parametrize("content", ["- a", "a: [", "\x00"])
 def test_a_file_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str) -> None:
     (tmp_path / "c.yaml").write_text(content)

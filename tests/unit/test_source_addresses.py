@@ -4,6 +4,7 @@ import pytest
 
 from cdc_core.source.connect import open_queue
 from cdc_core.source.kafka import KafkaQueue
+from cdc_core.source.pulsar import PulsarQueue
 from cdc_core.source.rocksmq import RocksmqQueue
 from cdc_core.source.sequence import to_message_id, to_number
 
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.unit
     [
         ("kafka://a:9092", KafkaQueue),
         ("kafka://a:9092,b:9092/", KafkaQueue),
+        ("pulsar://a:6650", PulsarQueue),
+        ("pulsar+ssl://a:6651,b:6651/", PulsarQueue),
         ("rocksmq:///var/lib/milvus/rdb_data", RocksmqQueue),
     ],
 )
@@ -24,7 +27,7 @@ def test_an_address_names_its_queue(uri: str, kind: type) -> None:
     queue.close()
 
 
-@pytest.mark.parametrize("uri", ["pulsar://a:6650", "nats://a:4222", "redis://a"])
+@pytest.mark.parametrize("uri", ["nats://a:4222", "redis://a"])
 def test_a_queue_that_cannot_be_read_is_refused_with_those_that_can(uri: str) -> None:
     with pytest.raises(ValueError, match=r"this version reads kafka://.*rocksmq://"):
         open_queue(uri)
