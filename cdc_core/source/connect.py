@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 from cdc_core.source.base import Queue
 from cdc_core.source.kafka import KafkaQueue
+from cdc_core.source.natsmq import NatsmqQueue
 from cdc_core.source.rocksmq import RocksmqQueue
 
-_READABLE = "kafka://host:port[,host:port] and rocksmq:///directory (Milvus' rocksmq.path)"
+_READABLE = (
+    "kafka://host:port[,host:port], rocksmq:///directory (Milvus' rocksmq.path) "
+    "and nats://host:port (its natsmq.server.port)"
+)
 
 
 def open_queue(uri: str, options: Mapping[str, str] = {}) -> Queue:
-    """The queue at `kafka://host:port[,host:port]` or `rocksmq:///directory`. Does not connect yet.
+    """The queue at `kafka://host:port[,host:port]`, `rocksmq:///directory` or `nats://host:port`; does not connect yet.
 
     `options` are the Kafka client's (librdkafka's names), for its security settings.
     :raises ValueError: no such kind of queue, or no address.
@@ -24,4 +28,6 @@ def open_queue(uri: str, options: Mapping[str, str] = {}) -> Queue:
         return KafkaQueue(address.rstrip("/"), options)
     if scheme == "rocksmq":
         return RocksmqQueue(address)
+    if scheme == "nats":
+        return NatsmqQueue(address.rstrip("/"))
     raise ValueError(f"a queue of the kind {scheme!r} cannot be read: this version reads {_READABLE}")

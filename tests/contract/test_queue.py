@@ -12,7 +12,7 @@ import pytest
 
 from cdc_core.errors import PositionTrimmed, SourceUnavailable
 from cdc_core.source.base import Lost, Reader, Record
-from tests.contract.brokers import Broker, KafkaBroker, MemoryBroker, RocksmqBroker
+from tests.contract.brokers import Broker, KafkaBroker, MemoryBroker, NatsmqBroker, RocksmqBroker
 
 pytestmark = pytest.mark.contract
 
@@ -22,12 +22,13 @@ QUIET = 0.3
 """Seconds in which nothing may happen."""
 
 
-@pytest.fixture(params=["memory", "kafka", "rocksmq"])
+@pytest.fixture(params=["memory", "kafka", "rocksmq", "natsmq"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     made: dict[str, Callable[[], Broker]] = {
         "memory": MemoryBroker,
         "kafka": lambda: KafkaBroker(request.getfixturevalue("kafka_server")),
         "rocksmq": lambda: RocksmqBroker(tmp_path),
+        "natsmq": lambda: NatsmqBroker(request.getfixturevalue("nats_server")),
     }
     one = made[request.param]()
     yield one
@@ -59,13 +60,15 @@ def read(reader: Reader, count: int) -> list[Record]:
     return found
 
 
-def lost(reader: Reader) -> Lost:
-    """The next thing told, which must be a loss."""
+def read_until_lost(reader: Reader) -> tuple[list[Record], Lost]:
+    """The records before the next loss, and the loss."""
+    found: list[Record] = []
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for item in reader.poll(0.5):
-            assert isinstance(item, Lost), item
-            return item
+            if isinstance(item, Lost):
+                return found, item
+            found.append(item)
     raise AssertionError("no loss was told")
 
 
@@ -228,10 +231,11 @@ def test_what_is_trimmed_before_it_was_read_ends_the_pchannel(broker: Broker, re
     reader.add(other, b"")
     read(reader, 6)
     reader.pause(topic)
-    ids = fill(broker, topic, 10, first=3)
-    broker.trim(topic, ids[5])
+    ids = fill(broker, topic, 300, first=3)  # more than any reader has fetched by then
+    broker.trim(topic, ids[-5])
     reader.resume(topic)
-    told = lost(reader)
+    found, told = read_until_lost(reader)
+    assert numbers(found) == list(range(3, 3 + len(found)))
     assert told.pchannel == topic
     assert isinstance(told.error, PositionTrimmed)
     fill(broker, other, 2, first=3)
