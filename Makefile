@@ -39,7 +39,7 @@ worker: install ## one more worker, until Ctrl-C
 	$(BIN)/honcho start worker
 
 .PHONY: servers
-servers: install ## a source, a standby, Redis (and QUEUE=kafka or pulsar) until Ctrl-C, with their settings
+servers: install ## a source, a standby, Redis (QUEUE=natsmq, or with a broker kafka, pulsar) until Ctrl-C, with their settings
 	$(BIN)/python -m deploy.local up --queue $(or $(QUEUE),rocksmq)
 
 .PHONY: test

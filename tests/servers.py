@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from deploy.local import Etcd, Kafka, Milvus, MilvusOptions, Pulsar, Redis, Stack, Unavailable
+from deploy.local import Etcd, Kafka, Milvus, MilvusOptions, Nats, Pulsar, Redis, Stack, Unavailable
 
 # Seconds. A killed Milvus answers queries about twice this later, instead of 35 s; a test must not suspend one longer.
 _SESSION_TTL = 10
@@ -47,6 +47,13 @@ def pulsar_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulsar]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    """A NATS server of the session; tests keep apart by stream."""
+    with or_skip(lambda: Nats(tmp_path_factory.mktemp("nats"))) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
 def standby_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
     """A standby that is ticked by hand; the stacks' standbys are ticked by who replicates to them, and nobody else.
@@ -76,6 +83,13 @@ def kafka_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def pulsar_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A source on Pulsar, a standby and a Redis; tests keep apart by collection."""
     with or_skip(lambda: Stack(tmp_path_factory.mktemp("pulsar-stack"), "pulsar", session_ttl=_SESSION_TTL)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def natsmq_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A source on natsmq, a standby and a Redis; tests keep apart by collection."""
+    with or_skip(lambda: Stack(tmp_path_factory.mktemp("natsmq-stack"), "natsmq", session_ttl=_SESSION_TTL)) as stack:
         yield stack
 
 

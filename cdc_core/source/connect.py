@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 from cdc_core.source.base import Queue
 from cdc_core.source.kafka import KafkaQueue
+from cdc_core.source.natsmq import NatsmqQueue
 from cdc_core.source.pulsar import PulsarQueue
 from cdc_core.source.pulsar_cluster import PulsarCluster
 from cdc_core.source.rocksmq import RocksmqQueue
 
 _READABLE = (
     "kafka://host:port[,host:port], pulsar://host:port or pulsar+ssl://host:port, "
-    "and rocksmq:///directory (Milvus' rocksmq.path)"
+    "rocksmq:///directory (Milvus' rocksmq.path) and nats://host:port (its natsmq.server.port)"
 )
 
 
 def open_queue(uri: str, options: Mapping[str, str] = {}) -> Queue:
-    """The queue at `kafka://host:port[,host:port]`, `pulsar://`, `pulsar+ssl://` or `rocksmq:///directory`.
+    """The queue at `kafka://host:port[,host:port]`, `pulsar://`, `pulsar+ssl://`, `rocksmq:///directory` or `nats://`.
 
     Does not connect yet. `options` are, for Kafka, its client's (librdkafka's names), for its security settings; for
     Pulsar those of `PulsarCluster.of`.
@@ -32,4 +33,6 @@ def open_queue(uri: str, options: Mapping[str, str] = {}) -> Queue:
         return PulsarQueue(PulsarCluster.of(uri.rstrip("/"), options))
     if scheme == "rocksmq":
         return RocksmqQueue(address)
+    if scheme == "nats":
+        return NatsmqQueue(address.rstrip("/"))
     raise ValueError(f"a queue of the kind {scheme!r} cannot be read: this version reads {_READABLE}")

@@ -12,6 +12,7 @@ from deploy.local.errors import LocalServerError, Unavailable
 from deploy.local.etcd import etcd_program
 from deploy.local.kafka import kafka_jars, require_kafka
 from deploy.local.milvus_wheel import milvus_files, require_milvus
+from deploy.local.nats_server import nats_program
 from deploy.local.pulsar import pulsar_files, require_pulsar
 from deploy.local.redis_server import redis_program
 from deploy.local.stack import Stack, StackQueue
@@ -74,6 +75,7 @@ def _check(_arguments: argparse.Namespace) -> int:
     _say("etcd (optional)", etcd_program)
     _say("kafka (optional)", require_kafka)
     _say("pulsar (optional)", require_pulsar)
+    _say("nats (optional, tests only)", nats_program)
     return 0 if all(needed) else 1
 
 

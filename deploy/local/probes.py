@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import struct
+from typing import Any
 
 _TIMEOUT = 2.0  # seconds; everything is on this machine, a longer silence means "not yet"
 _CALL_TIMEOUT = 30.0  # seconds
@@ -52,3 +53,11 @@ def kafka_brokers(port: int) -> int:
         return 0
     _size, _correlation, brokers = struct.unpack(">iii", answer)
     return int(brokers)
+
+
+def nats_info(port: int) -> dict[str, Any]:
+    """What a NATS server says of itself to everyone who connects."""
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as link, link.makefile("rb") as lines:
+        word, _, info = lines.readline().partition(b" ")
+    found: dict[str, Any] = json.loads(info) if word == b"INFO" else {}
+    return found

@@ -17,13 +17,15 @@ from cdc_core.codec.wire import number_field
 from cdc_core.source.base import Queue
 from cdc_core.source.kafka import KafkaQueue
 from cdc_core.source.memory import MemoryQueue
+from cdc_core.source.natsmq import NatsmqQueue
 from cdc_core.source.pulsar import PulsarQueue
 from cdc_core.source.pulsar_cluster import PulsarCluster
 from cdc_core.source.pulsar_id import PulsarId
 from cdc_core.source.pulsar_log import client_log
 from cdc_core.source.rocksmq import RocksmqQueue
 from cdc_core.source.sequence import to_message_id, to_number
-from deploy.local import Kafka, Pulsar
+from deploy.local import Kafka, Nats, Pulsar
+from tests.contract.streams import Streams
 
 _TRIM_SECONDS = 20.0
 """Retention is looked at when asked, and removes in the background."""
@@ -238,6 +240,36 @@ class RocksmqBroker(NumberedBroker):
         self.queue.close()
         self._primary.close()
         self._topics.close()
+
+
+class NatsmqBroker(NumberedBroker):
+    """A real NATS server with streams as Milvus makes them; down means kill -9."""
+
+    def __init__(self, server: Nats) -> None:
+        self._server = server
+        self._streams = Streams(server.address)
+        self.queue = NatsmqQueue(server.address)
+
+    def topic(self) -> str:
+        return _new_name()
+
+    def append(self, topic: str, payload: bytes) -> bytes:
+        return to_message_id(self._streams.append(topic, payload))
+
+    def trim(self, topic: str, before: bytes) -> None:
+        self._streams.trim(topic, to_number(before))
+
+    def take_down(self) -> None:
+        self._streams.close()
+        self._server.kill()
+
+    def bring_back(self) -> None:
+        self._server.start().wait_ready()
+        self._streams = Streams(self._server.address)
+
+    def close(self) -> None:
+        self.queue.close()
+        self._streams.close()
 
 
 def _new_name() -> str:

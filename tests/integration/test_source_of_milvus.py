@@ -14,6 +14,7 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2, milvus_pb2_grpc, msg_pb2, schema_pb2
+from cdc_core.errors import SourceUnavailable
 from cdc_core.model.catalog import Collection, ObjectState
 from cdc_core.source.base import Queue, Reader, Record
 from cdc_core.source.catalog import SourceCatalog
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.integration
 PATIENCE = 60.0
 
 
-@pytest.fixture(params=["rocksmq_stack", "kafka_stack", "pulsar_stack"])
+@pytest.fixture(params=["rocksmq_stack", "kafka_stack", "pulsar_stack", "natsmq_stack"])
 def stack(request: pytest.FixtureRequest) -> Stack:
     found: Stack = request.getfixturevalue(request.param)
     return found
@@ -210,9 +211,10 @@ def _orders(reader: Reader, count: int) -> list[int]:
     deadline = time.monotonic() + PATIENCE
     while len(orders) < count:
         assert time.monotonic() < deadline, "no ticks"
-        for item in reader.poll(0.5):
-            assert isinstance(item, Record), item
-            orders.append(item.order)
+        with contextlib.suppress(SourceUnavailable):  # a queue inside Milvus comes back with it
+            for item in reader.poll(0.5):
+                assert isinstance(item, Record), item
+                orders.append(item.order)
     return orders
 
 

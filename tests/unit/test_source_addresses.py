@@ -4,6 +4,7 @@ import pytest
 
 from cdc_core.source.connect import open_queue
 from cdc_core.source.kafka import KafkaQueue
+from cdc_core.source.natsmq import NatsmqQueue
 from cdc_core.source.pulsar import PulsarQueue
 from cdc_core.source.rocksmq import RocksmqQueue
 from cdc_core.source.sequence import to_message_id, to_number
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.unit
         ("pulsar://a:6650", PulsarQueue),
         ("pulsar+ssl://a:6651,b:6651/", PulsarQueue),
         ("rocksmq:///var/lib/milvus/rdb_data", RocksmqQueue),
+        ("nats://127.0.0.1:4222", NatsmqQueue),
     ],
 )
 def test_an_address_names_its_queue(uri: str, kind: type) -> None:
@@ -27,13 +29,13 @@ def test_an_address_names_its_queue(uri: str, kind: type) -> None:
     queue.close()
 
 
-@pytest.mark.parametrize("uri", ["nats://a:4222", "redis://a"])
+@pytest.mark.parametrize("uri", ["amqp://a:4222", "redis://a"])
 def test_a_queue_that_cannot_be_read_is_refused_with_those_that_can(uri: str) -> None:
-    with pytest.raises(ValueError, match=r"this version reads kafka://.*rocksmq://"):
+    with pytest.raises(ValueError, match=r"this version reads kafka://.*rocksmq://.*nats://"):
         open_queue(uri)
 
 
-@pytest.mark.parametrize("uri", ["", "kafka", "kafka://", "rocksmq:///", "a:9092"])
+@pytest.mark.parametrize("uri", ["", "kafka", "kafka://", "rocksmq:///", "nats://", "a:9092"])
 def test_what_is_no_address_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match="is no address"):
         open_queue(uri)
