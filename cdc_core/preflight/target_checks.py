@@ -19,7 +19,10 @@ _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CHANNEL = re.compile(r"_(\d+)$")
 
 _UNREACHABLE_ADVICE = "start the target, or mend its address, port and TLS files in milvus_connect_param"
-_REFUSING_ADVICE = "mend milvus_connect_param: the address of a Milvus, username and password or token, TLS files readable on every host"
+_REFUSING_ADVICE = (
+    "mend milvus_connect_param: the address of a Milvus, its username and password or token, and TLS files that are "
+    "readable on every host of ours"
+)
 _STANDBY_ADVICE = "set common.ttMsgEnabled to false in the target's milvus.yaml and restart it"
 _TWIN_ADVICE = "drop it on the target, or make it there like the source's"
 _DOWN = "the target did not answer"
