@@ -11,7 +11,7 @@ from deploy.local.probes import nats_info
 from deploy.local.process import Command
 from deploy.local.server import Server
 
-_PAYLOAD_BYTES = 64 << 20  # Milvus' default for its own
+_PAYLOAD_BYTES = 64 << 20  # Milvus 2.3 gives its own 8 MiB, headers included
 
 
 def nats_program() -> str:

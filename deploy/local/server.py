@@ -89,7 +89,8 @@ class Server(ABC):
         if self._process is None or not self.alive:
             return
         self._process.terminate()
-        self.resume_process()  # a suspended process would not see the SIGTERM
+        with contextlib.suppress(StartFailed):  # it has ended already
+            self.resume_process()  # a suspended process would not see the SIGTERM
         try:
             self._process.wait(self.stop_grace)
         except subprocess.TimeoutExpired:
