@@ -129,11 +129,28 @@ class Gate:
 
     # the ticker's thread
 
-    def idle_request(self, least_advance: int) -> tuple[Request, Callable[[Round], None]]:
-        """A round that raises who is idle, for many gates to travel together; and what to do with its outcome."""
+    def idle_request(self, least_advance: int) -> tuple[Request, Callable[[Round | None], None]]:
+        """A round that raises who is idle, for many gates to travel together; and what to do with its outcome, None
+        when there was no answer.
+        """
         with self._changed:
             lines = self._raises()
-        return self._request(lines, least_advance), lambda outcome: self._take_answers(lines, outcome)
+            self._mark_raising(lines, raising=True)
+        return self._request(lines, least_advance), lambda outcome: self._take_idle(lines, outcome)
+
+    def _take_idle(self, lines: Sequence[_Line], outcome: Round | None) -> None:
+        with self._changed:
+            if outcome:
+                self._take_answers(lines, outcome)
+            self._mark_raising(lines, raising=False)
+            self._changed.notify_all()
+
+    def _mark_raising(self, lines: Sequence[_Line], *, raising: bool) -> None:
+        """Of those that the lines are about."""
+        keys = {line.operation.key for line in lines}
+        for member in self._members:
+            if member.lease.key in keys:
+                member.raising = raising
 
     # the gate's own thread
 
@@ -289,7 +306,7 @@ class Gate:
         return _Line(ops.raise_(lease.key, lease.epoch, mark.position, mark.resolved), then)
 
     def _leaves(self) -> list[_Line]:
-        return [self._leave(member) for member in self._members if member.leaving and not member.busy]
+        return [self._leave(member) for member in self._members if member.may_leave]
 
     def _leave(self, member: Member) -> _Line:
         lease = member.lease

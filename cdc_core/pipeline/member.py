@@ -42,6 +42,8 @@ class Member:
     in_step: bool = False
     leaving: bool = False
     left: bool = False
+    raising: bool = False
+    """The ticker is raising its hold: a leave waits for the answer, or the raise would put the hold back after it."""
     abandon: str = ""
     waiting: Batch | None = None
     flight: Flight | None = None
@@ -56,7 +58,11 @@ class Member:
         """Whether its batch can begin, or it can leave: not while one is in flight, or rests after an unclear call."""
         if self.flight is not None:
             return False
-        return self.lease.left > 0 if self.waiting is not None else self.leaving
+        return self.lease.left > 0 if self.waiting is not None else self.may_leave
+
+    @property
+    def may_leave(self) -> bool:
+        return self.leaving and not self.busy and not self.raising
 
     def fail(self, error: CdcError) -> None:
         """The first error stands, but nothing is stronger than a lost lease. What waits is never begun."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 import redis
 import structlog
 
-from cdc_core.coordination.gates import Gates, Request
+from cdc_core.coordination.gates import Gates, Request, Round
 from cdc_core.errors import CdcError
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.target import Target
@@ -66,14 +67,17 @@ class Ticker:
     def _tick(self, target: Target) -> None:
         recovered = target.recovered.is_set()
         gates = [gate for gate in target.gates if not gate.empty]
-        asked = [gate.idle_request(LEAST_ADVANCE_MS) for gate in gates]
         served = {gate.pchannel for gate in gates}
         others = sorted({*self._others(target), *(target.catalog.pchannels() if recovered else ())} - served)
+        asked = [gate.idle_request(LEAST_ADVANCE_MS) for gate in gates]
         requests = [request for request, _ in asked]
         requests += [Request(target.identity, pchannel, (), LEAST_ADVANCE_MS * 2) for pchannel in others]
-        outcomes = self._gates.rounds(requests)
-        for (_, take), outcome in zip(asked, outcomes, strict=False):
-            take(outcome)  # the gate sends its tick
+        outcomes: Sequence[Round] = ()
+        try:
+            outcomes = self._gates.rounds(requests)
+        finally:
+            for (_, take), outcome in zip_longest(asked, outcomes[: len(asked)]):
+                take(outcome)  # the gate sends its tick
         due = {
             request.pchannel: outcome.last
             for number, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))

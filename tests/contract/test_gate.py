@@ -80,6 +80,8 @@ class Hands:
         self.gates = Gates(state.client, state.keys, "w", keepalive=False)
         self.gate = Gate("target", made.vchannels[0].pchannel, self.gates, self.delivery)
         self.committed: list[Batch] = []
+        self.idle: Mark | None = None
+        """How far the members are while nothing waits."""
         self._made = 0
 
     def member(self) -> Member:
@@ -87,7 +89,7 @@ class Hands:
         clock = ManualClock()
         claim = self.state.claimed(self.state.vchannel(self._made), "w")
         lease = Lease(claim, clock, clock.monotonic())
-        member = Member(lease, "p", T, lambda: None, self.committed.append, lambda: None)
+        member = Member(lease, "p", T, lambda: self.idle, self.committed.append, lambda: None)
         self.gate.enter(member)
         return member
 
@@ -155,6 +157,24 @@ def test_nothing_passes_a_batch_that_is_given_up(hands: Hands, monkeypatch: pyte
     assert "inflight" not in record
     assert record["unsettled_reason"]
     assert hands.target.calls == calls
+    assert hands.holds == []
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_leave_waits_for_a_raise_that_is_under_way(hands: Hands, answered: bool) -> None:
+    """A raise that was made before the leave and is done after it would put back a hold that is nobody's."""
+    member = hands.member()
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+    hands.idle = mark(200)
+    request, take = hands.gate.idle_request(0)
+    assert [operation.word for operation in request.operations] == ["raise"]
+    leaving = threading.Thread(target=lambda: hands.gate.leave(member))
+    leaving.start()
+    until(lambda: member.leaving)
+    take(hands.gates.round(request) if answered else None)
+    leaving.join(PATIENCE)
+    assert member.left
     assert hands.holds == []
 
 
