@@ -94,7 +94,7 @@ def sensible(body: Any, data: st.DataObject) -> Any:
     if body.get("request_type") == "create":
         names = data.draw(st.lists(st.sampled_from(["a", "b", "c", "*"]), min_size=1, max_size=2))
         more = {"milvus_connect_param": {"uri": "target:1"}, "collection_infos": [{"name": name} for name in names]}
-        kept = {key: wanted[key] for key in ("buffer_config", "disable_auto_start", "validate_only") if key in wanted}
+        kept = {key: wanted[key] for key in ("on_undecodable", "disable_auto_start", "validate_only") if key in wanted}
         return {**body, "request_data": {**kept, **more}}
     return {**body, "request_data": {**wanted, "task_id": TASK}} if "task_id" in wanted else body
 
