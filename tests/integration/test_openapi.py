@@ -1,6 +1,6 @@
 """`POST /cdc` against anything: bodies of the shape that `GET /openapi.json` tells, almost of it, and of none.
 
-FUZZ_EXAMPLES (200) sets how many bodies each test tries; a failure prints the body that shows it, as small as it gets.
+FUZZ_EXAMPLES (100) sets how many bodies each test tries; a failure prints the body that shows it, as small as it gets.
 `--hypothesis-show-statistics` tells what was answered.
 """
 
@@ -31,7 +31,7 @@ KINDS = ["create", "delete", "pause", "resume", "get", "position", "list", "main
 TASK = "one"
 
 fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "200")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
