@@ -55,7 +55,7 @@ def api(redis_server: Redis) -> Api:
 
 @pytest.fixture(scope="module")
 def described(api: Api) -> BaseSchema:
-    return schemathesis.openapi.from_wsgi("/openapi.json", api.client.application)
+    return schemathesis.openapi.from_dict(api.client.get("/openapi.json").json)
 
 
 def bodies(described: BaseSchema, mode: GenerationMode) -> st.SearchStrategy[Any]:
