@@ -1,5 +1,6 @@
 """`validate_only` and refused creates, against a real source and real targets."""
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,18 +9,16 @@ from typing import Any
 import pytest
 from pymilvus import MilvusClient
 
-from api.app import create_app
-from api.source import LiveSource
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.channel import VChannel
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
-from cdc_core.settings import Settings
+from cdc_core.source.catalog import SourceCatalog
 from cdc_core.source.sequence import to_message_id
 from deploy.local import Milvus, Stack
-from tests.api_twin import Office
+from deploy.local.system import Api, Refused, Web
 from tests.contract.targets import RealStandby, Times, drop
 from tests.messages import KEY, VECTOR, collection
 from tests.workload import Shape, make_collection
@@ -31,37 +30,31 @@ Checks = dict[str, dict[str, str]]
 
 
 class Pair:
-    """The API over a real source; each look at a target goes to a real one, or to nobody."""
+    """The API's own process over a real source; each look at a target goes to a real one, or to nobody."""
 
-    def __init__(self, stack: Stack, standby: Milvus) -> None:
-        own = {name.removeprefix("CDC_").lower(): value for name, value in stack.environment().items()}
-        url = stack.redis.url(DATABASE)
-        self.state = connect(url)
-        self.state.flushdb()
-        settings = Settings(**{**own, "redis_url": url})
-        self.live = LiveSource(settings)
-        self.client = create_app(settings, source=self.live, tickets=Office()).test_client()
+    def __init__(self, web: Web, stack: Stack, standby: Milvus) -> None:
+        self.client = Api(web.address)
+        self.state = connect(web.environment["CDC_REDIS_URL"])
         self.source = MilvusClient(uri=stack.source.uri)
+        self.stack = stack
         self.uri = standby.uri
 
-    def create(self, name: str, uri: str = "", **info: Any) -> dict[str, Any]:
+    def create(self, name: str, uri: str = "", **info: Any) -> str:
+        """The task's id. :raises Refused:"""
         param = {"uri": uri or self.uri}
-        return self.ask("create", milvus_connect_param=param, collection_infos=[{"name": name, **info}])
+        return self.client.create(milvus_connect_param=param, collection_infos=[{"name": name, **info}])
 
     def validate(self, name: str, uri: str = "", **info: Any) -> Checks:
         Workers(self.state, Keys()).beat("w", 100, stopping=False, about={})
         param, infos = {"uri": uri or self.uri}, [{"name": name, **info}]
-        answer = self.ask("create", milvus_connect_param=param, collection_infos=infos, validate_only=True)
-        assert answer["code"] == 200, answer
-        return {check["name"]: check for check in answer["data"]["checks"]}
-
-    def ask(self, kind: str, **data: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self.client.post("/cdc", json={"request_type": kind, "request_data": data}).json
-        return answer
+        found = self.client.send("create", milvus_connect_param=param, collection_infos=infos, validate_only=True)
+        return {check["name"]: check for check in found["checks"]}
 
     def channel_of(self, name: str) -> VChannel:
         """The first one of a collection of the source."""
-        return next(each for each in self.live.refresh().collections.values() if each.name == name).vchannels[0]
+        source = self.stack.source
+        with closing(SourceCatalog(source.etcd_endpoint, source.etcd_root, "meta")) as catalog:
+            return next(each for each in catalog.refresh().collections.values() if each.name == name).vchannels[0]
 
     def close(self) -> None:
         self.source.close()
@@ -70,8 +63,12 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(rocksmq_stack: Stack, standby_server: Milvus) -> Iterator[Pair]:
-    with closing(Pair(rocksmq_stack, standby_server)) as made:
+def pair(rocksmq_stack: Stack, standby_server: Milvus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    environment = rocksmq_stack.environment() | {"CDC_REDIS_URL": rocksmq_stack.redis.url(DATABASE)}
+    with (
+        Web(tmp_path_factory.mktemp("web"), environment) as web,
+        closing(Pair(web, rocksmq_stack, standby_server)) as made,
+    ):
         yield made
 
 
@@ -117,8 +114,8 @@ def test_a_target_that_is_no_standby(
     checks = pair.validate(name, rocksmq_stack.source.uri)
     assert not_passed(checks) == {"standby": "fail"}
     assert "common.ttMsgEnabled" in checks["standby"]["advice"]
-    answer = pair.create(name, rocksmq_stack.source.uri)
-    assert (answer["code"], "ttMsgEnabled" in answer["message"]) == (400, True)
+    with pytest.raises(Refused, match=r"400: .*ttMsgEnabled"):
+        pair.create(name, rocksmq_stack.source.uri)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +136,8 @@ def test_a_collection_of_the_standby_that_differs(
     checks = pair.validate(name)
     assert not_passed(checks) == {"schemas": "fail"}
     assert difference in checks["schemas"]["message"]
-    answer = pair.create(name)
-    assert (answer["code"], f"default.{name} differs" in answer["message"]) == (400, True)
+    with pytest.raises(Refused, match=f"400: .*default.{name} differs"):
+        pair.create(name)
     made = standby.catalog.describe("default", name)
     assert made is not None
     drop(standby, Times(standby), made)
@@ -157,8 +154,8 @@ def test_positions(pair: Pair, source_collection: Callable[[Shape], str]) -> Non
         checks = pair.validate(name, positions={str(key): gone})
         assert not_passed(checks) == {"positions": "fail"}
         assert told in checks["positions"]["message"]
-        answer = pair.create(name, positions={str(key): gone})
-        assert (answer["code"], told in answer["message"]) == (400, True)
+        with pytest.raises(Refused, match=f"400: .*{re.escape(told)}"):
+            pair.create(name, positions={str(key): gone})
 
 
 def test_a_target_that_is_down_is_told_and_refuses_no_create(
@@ -168,6 +165,4 @@ def test_a_target_that_is_down_is_told_and_refuses_no_create(
     checks = pair.validate(name, uri)
     unknown = dict.fromkeys(("standby", "version", "channels", "schemas"), "warn")
     assert not_passed(checks) == {"target": "fail", **unknown}
-    task = pair.create(name, uri)
-    assert task["code"] == 200
-    assert pair.ask("delete", task_id=task["data"]["task_id"])["code"] == 200
+    pair.client.delete(pair.create(name, uri))

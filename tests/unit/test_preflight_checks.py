@@ -11,7 +11,7 @@ from cdc_core.model.catalog import Catalog, Collection
 from cdc_core.model.channel import VChannel
 from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import CollectionSelector, TaskSpec
+from cdc_core.model.task import CollectionSelector, NameMapping, TaskSpec
 from cdc_core.preflight.check import Check, Report, Status, failed, passed, warned
 from cdc_core.preflight.facts import Facts, Place, SourceFacts, TargetFacts, WorkerFacts
 from cdc_core.preflight.judge import judge
@@ -57,6 +57,7 @@ def target(**changes: Any) -> TargetFacts:
     return replace(TargetFacts("v2.3.5", True, frozenset({"standby-rootcoord-dml_3"}), {}), **changes)
 
 
+MAPPED = replace(spec("a"), name_mapping=(NameMapping("default", "x", {"a": "z"}),))
 SOURCE, TARGET, WORKERS = source(), target(), WorkerFacts(workers=2, slots=200, taken=0)
 
 
@@ -159,6 +160,7 @@ def test_the_source(name: str, facts: SourceFacts, expected: Expected) -> None:
         (spec(), catalog(), ("pass", "new ones of default.* are taken", "", False)),
         (replace(spec(), excluded=(("default", "*"),)), None, ("pass", "0 collections", "", False)),
         (spec(), DOWN, ("warn", "not looked at", "validate again", False)),
+        (MAPPED, None, ("pass", "1 collections are selected", "", False)),
     ],
 )
 def test_names(wanted: TaskSpec, found: Catalog | CdcError | None, expected: Expected) -> None:
@@ -245,6 +247,8 @@ MANY = {("default", "a"): OTHER, ("default", "b"): twin(collection("b", (KEY,)))
             spec("a"),
             ("fail", "default.a differs: 2 shards, on the target 1", "drop it", True),
         ),
+        ("schemas", target(twins={("x", "z"): OTHER}), MAPPED, ("fail", "default.a differs", "drop it", True)),
+        ("schemas", target(twins={("default", "a"): OTHER}), MAPPED, ("pass", "0 collections", "", False)),
         ("schemas", target(unseen=3), spec(), ("warn", "3 collections", "validate again", False)),
         ("schemas", target(twins=AWAY), spec(), ("warn", "the target did not", "validate again", False)),
         ("schemas", target(twins=DOWN), spec(), ("warn", "the source's etcd did not", "validate again", False)),

@@ -9,7 +9,7 @@ from cdc_core.errors import SourceUnavailable, TargetUnavailable
 from cdc_core.model.catalog import ObjectState
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import CollectionSelector, TaskSpec
+from cdc_core.model.task import CollectionSelector, NameMapping, TaskSpec
 from cdc_core.preflight.facts import Place, SourceFacts, TargetFacts, chosen
 from cdc_core.preflight.source_look import look_at_source
 from cdc_core.preflight.target_look import COMPARE_SECONDS, OpenTarget, look_at_target, look_at_twins
@@ -19,6 +19,7 @@ from cdc_core.source.memory import MemoryQueue
 from cdc_core.source.memory_catalog import MemoryCatalog
 from cdc_core.source.sequence import to_message_id
 from cdc_core.transform.filter import Selection
+from cdc_core.transform.mapping import Names
 from tests.messages import collection
 
 pytestmark = pytest.mark.unit
@@ -129,3 +130,14 @@ def test_only_collections_that_are_there_are_compared_and_only_for_some_seconds(
     assert len(facts.twins) == int(COMPARE_SECONDS) + 1
     assert facts.unseen == 2
     assert ("default", "elsewhere") not in facts.twins
+
+
+def test_collections_are_looked_for_under_the_target_s_names() -> None:
+    catalog, target, names = MemoryCatalog(), MemoryTarget(), Names((NameMapping("default", "x", {"a": "z"}),))
+    catalog.put_collection(collection("a"))
+    target.create_database("x", {})
+    target.create_collection(collection("z", database="x"))
+    collections = chosen(catalog.current(), Selection.of(spec(CollectionSelector("a", {}))), names)
+    facts = look_at_twins(look_at_target(opened(target)), target, collections, ManualClock())
+    assert isinstance(facts.twins, dict)
+    assert set(facts.twins) == {("x", "z")}
