@@ -173,7 +173,7 @@ def test_a_leave_waits_for_a_raise_that_is_under_way(hands: Hands, answered: boo
     leaving.start()
     until(lambda: member.leaving)
     take(hands.gates.round(request) if answered else None)
-    leaving.join(PATIENCE)
+    leaving.join(10)
     assert member.left
     assert hands.holds == []
 
