@@ -26,10 +26,12 @@ class PulsarQueue:
         return PulsarId.parse(message_id).order
 
     def tail(self, pchannel: str) -> bytes:
-        return self._client().last(pchannel)
+        last = self._client().last(pchannel)
+        return last.message_id if last else b""
 
     def head(self, pchannel: str) -> bytes:
-        return self._client().first(pchannel)
+        first = self._client().first_from(pchannel, None)
+        return first.message_id if first else b""
 
     def topics(self) -> frozenset[str]:
         return self._client().topics()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 import pulsar
@@ -10,7 +11,7 @@ from cdc_core.errors import SourceUnavailable
 from cdc_core.source.pulsar_cluster import PulsarAuth, PulsarCluster
 from cdc_core.source.pulsar_id import PulsarId
 from cdc_core.source.pulsar_log import client_log
-from cdc_core.source.pulsar_stream import PulsarStream
+from cdc_core.source.pulsar_stream import PulsarMessage, PulsarStream
 from cdc_core.source.pulsar_topics import topics_of
 
 _ANSWER_SECONDS = 5
@@ -53,32 +54,28 @@ class PulsarClient:
             name.removeprefix(prefix) for name in topics_of(self._cluster, _ANSWER_SECONDS) if name.startswith(prefix)
         )
 
-    def open(self, pchannel: str, start: PulsarId | None, queue_size: int = 1) -> PulsarStream | None:
-        """Its messages from `start` inclusive, or from the beginning; None when there is no such topic. May block.
+    def has(self, pchannel: str) -> bool:
+        """Whether there is such a topic. :raises SourceUnavailable:"""
+        return pchannel in self.topics()
+
+    def open(self, pchannel: str, start: PulsarId | None, stream: PulsarStream, queue_size: int) -> None:
+        """Let a topic that exists come into `stream`, from `start` inclusive or from the beginning. May block some
+        seconds. The client fetches `queue_size` messages ahead.
 
         :raises SourceUnavailable: the cluster does not answer.
         """
-        first = pulsar.MessageId.earliest if start is None else _to_client(start)
-        return self._open(pchannel, first, queue_size)
+        stream.attach(self._reader(pchannel, _place(start), queue_size, stream.offer))
 
-    def first(self, pchannel: str) -> bytes:
-        """The id of the first message still there, `b""` when there is none. :raises SourceUnavailable:"""
-        return self._one_id(pchannel, pulsar.MessageId.earliest)
-
-    def last(self, pchannel: str) -> bytes:
-        """The id of the last message, `b""` when there is none. :raises SourceUnavailable:"""
-        return self._one_id(pchannel, pulsar.MessageId.latest)
-
-    def holds(self, pchannel: str, wanted: PulsarId) -> bool:
-        """Whether it is still there; then everything behind it is, for retention removes from the beginning.
+    def first_from(self, pchannel: str, wanted: PulsarId | None) -> PulsarMessage | None:
+        """The first message at or behind `wanted`, None when there is none. May block some seconds.
 
         :raises SourceUnavailable: the cluster does not answer.
         """
-        stream = self.open(pchannel, wanted)
-        if stream is None:
-            return False
-        with closing(stream):
-            return stream.has_more() and stream.first_from(wanted, _ANSWER_SECONDS).id == wanted
+        return self._first(pchannel, _place(wanted), wanted)
+
+    def last(self, pchannel: str) -> PulsarMessage | None:
+        """The last message, None when there is none. :raises SourceUnavailable:"""
+        return self._first(pchannel, pulsar.MessageId.latest, None)
 
     def unavailable(self, error: object) -> SourceUnavailable:
         return SourceUnavailable(f"Pulsar at {self._cluster.url} does not answer: {error}")
@@ -88,30 +85,39 @@ class PulsarClient:
         with suppress(pulsar.PulsarException):  # closed already, or the cluster is away
             self._client.close()
 
-    def _open(self, pchannel: str, first: object, queue_size: int) -> PulsarStream | None:
-        if pchannel not in self.topics():
+    def _first(self, pchannel: str, place: object, wanted: PulsarId | None) -> PulsarMessage | None:
+        if not self.has(pchannel):
             return None
         try:
-            reader = self._client.create_reader(
+            with closing(self._reader(pchannel, place, 1)) as reader:
+                if not reader.has_message_available():
+                    return None
+                while True:  # before it may come those of the same batch
+                    message = PulsarMessage.of(reader.read_next(_ANSWER_SECONDS * 1000))
+                    if wanted is None or message.id >= wanted:
+                        return message
+        except pulsar.PulsarException as error:
+            raise self.unavailable(error) from error
+
+    def _reader(
+        self, pchannel: str, place: object, queue_size: int, listener: Callable[..., None] | None = None
+    ) -> pulsar.Reader:
+        try:
+            return self._client.create_reader(
                 self._cluster.topic(pchannel),
-                first,
+                place,
+                reader_listener=listener,
                 receiver_queue_size=queue_size,
                 reader_name="milvus-cdc",
                 start_message_id_inclusive=True,
             )
         except pulsar.PulsarException as error:
             raise self.unavailable(error) from error
-        return PulsarStream(reader, self.unavailable)
-
-    def _one_id(self, pchannel: str, place: object) -> bytes:
-        stream = self._open(pchannel, place, 1)
-        if stream is None:
-            return b""
-        with closing(stream):
-            return stream.first_from(None, _ANSWER_SECONDS).message_id if stream.has_more() else b""
 
 
-def _to_client(id_: PulsarId) -> pulsar.MessageId:
+def _place(id_: PulsarId | None) -> object:
+    if id_ is None:
+        return pulsar.MessageId.earliest
     # Without a batch where it may be: the client compares its -1 with the end of a topic without batches.
     return pulsar.MessageId(-1, id_.ledger, id_.entry, id_.batch_index or -1)
 

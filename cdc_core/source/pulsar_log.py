@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 @cache
 def client_log() -> pulsar.FileLogger:
-    """The one of this process, as the client has one for all. Lines of level WARN and above come as ours of `debug`:
-    a cluster that is away is told by SourceUnavailable, not by a line for each attempt of each reader.
+    """The one of this process, as the client has one for all. Its errors come as our lines of level debug: a cluster
+    that is away is told by SourceUnavailable, not by a line for each attempt of each reader.
     """
     read_end, write_end = os.pipe()
     threading.Thread(target=_pass_on, args=(read_end,), name="pulsar-log", daemon=True).start()
-    return pulsar.FileLogger(pulsar.LoggerLevel.Warn, f"/dev/fd/{write_end}")
+    return pulsar.FileLogger(pulsar.LoggerLevel.Error, f"/dev/fd/{write_end}")
 
 
 def _pass_on(read_end: int) -> None:

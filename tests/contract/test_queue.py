@@ -43,9 +43,9 @@ def reader(broker: Broker) -> Iterator[Reader]:
     one.close()
 
 
-def fill(broker: Broker, topic: str, count: int, first: int = 0) -> list[bytes]:
-    """Messages with the payloads "first", "first + 1" and so on; their ids."""
-    return [broker.append(topic, b"%d" % number) for number in range(first, first + count)]
+def fill(broker: Broker, topic: str, count: int, first: int = 0, size: int = 0) -> list[bytes]:
+    """Messages with the payloads "first", "first + 1" and so on, blanks up to `size` bytes behind; their ids."""
+    return [broker.append(topic, (b"%d" % number).ljust(size)) for number in range(first, first + count)]
 
 
 def read(reader: Reader, count: int) -> list[Record]:
@@ -233,7 +233,7 @@ def test_what_is_trimmed_before_it_was_read_ends_the_pchannel(broker: Broker, re
     reader.add(other, b"")
     read(reader, 6)
     reader.pause(topic)
-    fill(broker, topic, 300, first=3)  # more than any reader has fetched by then
+    fill(broker, topic, 300, first=3, size=1 << 16)  # more than any reader has fetched by then
     broker.cut(topic)
     ids = fill(broker, topic, 5, first=303)
     broker.trim(topic, ids[0])
