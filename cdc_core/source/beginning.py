@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from cdc_core.clock import Clock, SystemClock
 from cdc_core.codec.head import base_of
@@ -18,6 +19,8 @@ from cdc_core.source.base import Lost, Queue, Reader, Record
 TICK_SECONDS = 2.0
 """How long a tick is waited for: a channel in use carries five a second."""
 _POLL_SECONDS = 0.2
+_ASKED_AT_ONCE = 16
+"""Pulsar takes a tenth of a second to tell the end of a topic, and there may be hundreds."""
 
 
 def begin_here(
@@ -36,8 +39,9 @@ def begin_here(
     existing = frozenset(item.id for item in collections if item.state is not ObjectState.CREATING)
     in_use = _pchannels(item for item in collections if item.state is ObjectState.CREATED)
     topics = {topic for topic in queue.topics() if topic.startswith(f"{prefix}-rootcoord-dml_")}
-    channels = {*_pchannels(collections), *topics, op_channel(prefix)}
-    tails = {channel: queue.tail(channel) for channel in sorted(channels)}
+    channels = sorted({*_pchannels(collections), *topics, op_channel(prefix)})
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as threads:
+        tails = dict(zip(channels, threads.map(queue.tail, channels), strict=True))
     found = {channel: Position(channel, tail) for channel, tail in tails.items()}
     reader = queue.reader()
     try:
