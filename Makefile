@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 .PHONY: demo
-demo: install ## two real Milvus on this machine, replicated and compared (QUEUE=kafka, KEEP=1)
+demo: install ## two real Milvus on this machine, replicated and compared (QUEUE=kafka or pulsar, KEEP=1)
 	$(BIN)/python -m deploy.demo
 
 # The Procfile's commands find their programs as in production.

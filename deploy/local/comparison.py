@@ -32,6 +32,11 @@ class Comparison:
         return len(self.missing) + len(self.surplus) + len(self.different) + doubled + len(self.schema)
 
     @property
+    def same_rows(self) -> bool:
+        """But for how often each is stored."""
+        return not (self.missing or self.surplus or self.different or self.schema)
+
+    @property
     def equal(self) -> bool:
         return self.mismatches == 0
 
