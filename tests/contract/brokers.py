@@ -194,7 +194,11 @@ class PulsarBroker:
         self._server.kill()
 
     def bring_back(self) -> None:
+        """With a new producer: the old one waits ever longer between its attempts to connect."""
         self._server.start().wait_ready()
+        self.client.close()
+        self._producers.clear()
+        self.client = pulsar.Client(self.cluster.url, logger=client_log())
 
     def close(self) -> None:
         self.queue.close()
