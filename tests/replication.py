@@ -190,6 +190,13 @@ def replication(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     yield from _replication(stack, tmp_path_factory.mktemp(f"{request.param}-system"))
 
 
+@pytest.fixture
+def own(replication: Replication) -> Iterator[OwnDatabase]:
+    """A database of the test's own."""
+    with OwnDatabase(replication) as database:
+        yield database
+
+
 def _replication(stack: Stack, directory: Path) -> Iterator[Replication]:
     with System(directory, stack.environment()) as system:
         found = Replication(stack, system)

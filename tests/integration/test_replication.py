@@ -24,12 +24,6 @@ _QUIET_SECONDS = 3.0  # what would arrive has arrived within a tenth of this, as
 
 
 @pytest.fixture
-def own(replication: Replication) -> Iterator[OwnDatabase]:
-    with OwnDatabase(replication) as database:
-        yield database
-
-
-@pytest.fixture
 def name(replication: Replication) -> Iterator[str]:
     """Of a collection in `default`, dropped at the end."""
     found = a_name()

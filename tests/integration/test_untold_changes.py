@@ -17,12 +17,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.parametrize("replication", ["
 
 
 @pytest.fixture
-def own(replication: Replication) -> Iterator[OwnDatabase]:
-    with OwnDatabase(replication) as database:
-        yield database
-
-
-@pytest.fixture
 def name(replication: Replication) -> Iterator[str]:
     """Of a collection in `default`, dropped at the end with its aliases."""
     found = a_name()
