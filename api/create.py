@@ -6,12 +6,22 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from api.errors import RefusedError, shortened
 from cdc_core.model.catalog import DEFAULT_DATABASE
 from cdc_core.model.channel import VChannel, op_channel
-from cdc_core.model.connect import DialConfig, KafkaConnect, KafkaSasl, MilvusConnect
+from cdc_core.model.connect import (
+    Connect,
+    DialConfig,
+    KafkaConnect,
+    KafkaFormat,
+    KafkaSasl,
+    MilvusConnect,
+    SinkKind,
+    VectorFormat,
+)
 from cdc_core.model.position import Position
 from cdc_core.model.task import ANY, BufferConfig, CollectionSelector, NameMapping, OnUndecodable, TaskSpec
 from cdc_core.settings import Settings
@@ -25,6 +35,8 @@ DEFAULT_CHANNEL_NUM = 16
 _TASK_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,256}")
 """No `/`: Redis keys and a gate's members are `<task>/<channel>`."""
 _LATER = "is not supported by this version yet"
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 def spec_of(data: Mapping[str, Any], settings: Settings) -> TaskSpec:
@@ -67,7 +79,7 @@ class _Reading:
             )
         return given or uuid.uuid4().hex
 
-    def _target(self) -> MilvusConnect | KafkaConnect:
+    def _target(self) -> Connect:
         milvus, kafka = self.data.get("milvus_connect_param", {}), self.data.get("kafka_connect_param", {})
         if not any(milvus.get(key) for key in ("uri", "host", "port")) and not any(
             kafka.get(key) for key in ("address", "topic")
@@ -76,8 +88,10 @@ class _Reading:
         elif any(kafka.get(key) for key in ("address", "topic")):
             if any(milvus.get(key) for key in ("uri", "host", "port")):
                 self._wrong("milvus_connect_param and kafka_connect_param: expected one downstream, not both")
+            self._refuse_extension("of a Milvus", "sink")
             return self._kafka(kafka)
         else:
+            self._refuse_extension("of Kafka", "format", "vectors")
             return self._milvus(milvus)
         return MilvusConnect()
 
@@ -87,6 +101,7 @@ class _Reading:
         return MilvusConnect.from_dict(
             connect.to_dict()
             | {
+                "sink": self._extension("sink", SinkKind, SinkKind.STANDBY),
                 "connect_timeout": connect.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
                 "channel_num": connect.channel_num or DEFAULT_CHANNEL_NUM,
             }
@@ -94,13 +109,31 @@ class _Reading:
 
     def _kafka(self, given: Mapping[str, Any]) -> KafkaConnect:
         sasl = KafkaSasl(**given.get("sasl", {}))
-        connect = KafkaConnect(given.get("address", ""), given.get("topic", ""), given.get("enable_sasl", False), sasl)
+        connect = KafkaConnect(
+            given.get("address", ""),
+            given.get("topic", ""),
+            given.get("enable_sasl", False),
+            sasl,
+            self._extension("format", KafkaFormat, KafkaFormat.ROWS),
+            self._extension("vectors", VectorFormat, VectorFormat.ARRAY),
+        )
         for key, value in (("address", connect.address), ("topic", connect.topic)):
             if not value:
                 self._wrong(f"kafka_connect_param.{key}: expected with the other of address and topic")
         if connect.enable_sasl and not (sasl.username and sasl.password):
             self._wrong("kafka_connect_param.sasl: expected username and password with enable_sasl")
         return connect
+
+    def _refuse_extension(self, whose: str, *names: str) -> None:
+        for name in sorted(self.data.get("extension", {}).keys() & set(names)):
+            self._wrong(f"extension.{name}: is {whose}, which this target is not")
+
+    def _extension(self, name: str, words: type[_Word], default: _Word) -> _Word:
+        given = self.data.get("extension", {}).get(name, default)
+        if given in tuple(words):
+            return words(given)
+        self._wrong(f"extension.{name}: {shortened(given)!r} is none; expected {' or '.join(words)}")
+        return default
 
     def _selectors(self) -> dict[str, tuple[CollectionSelector, ...]]:
         infos, databases = self.data.get("collection_infos", []), self.data.get("db_collections", {})

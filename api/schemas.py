@@ -104,6 +104,14 @@ class NameMappingSchema(Shape):
     collection_mapping = fields.Dict(keys=fields.String(), values=fields.String())
 
 
+class ExtensionSchema(Shape):
+    """What the reference does not have."""
+
+    sink = fields.String()
+    format = fields.String()
+    vectors = fields.String()
+
+
 class CreateSchema(Shape):
     task_id = fields.String()
     milvus_connect_param = fields.Nested(MilvusConnectSchema)
@@ -115,6 +123,7 @@ class CreateSchema(Shape):
     buffer_config = fields.Nested(BufferConfigSchema)
     name_mapping = fields.List(fields.Nested(NameMappingSchema))
     disable_auto_start = Flag()
+    extension = fields.Nested(ExtensionSchema)
     on_undecodable = fields.String()
     validate_only = Flag()
     """Ours: look whether it would work, make nothing."""

@@ -9,7 +9,7 @@ from typing import Any
 from cdc_core.coordination.dead_letters import DeadLetterList
 from cdc_core.coordination.tasks import Checkpoint
 from cdc_core.model.catalog import DEFAULT_DATABASE
-from cdc_core.model.connect import KafkaConnect, MilvusConnect
+from cdc_core.model.connect import Connect, KafkaConnect, MilvusConnect, SinkKind
 from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector, OnUndecodable, Task
 from cdc_core.names import OP_COLLECTION_ID
@@ -30,6 +30,8 @@ def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
     }
     if spec.on_undecodable is not OnUndecodable.STOP:
         view["on_undecodable"] = spec.on_undecodable.value
+    if extension := _extension(spec.target):
+        view["extension"] = extension
     if reason := task.reason or _reason(troubles):
         view["reason"] = reason
     return view
@@ -78,6 +80,13 @@ def _milvus(connect: MilvusConnect) -> dict[str, Any]:
         "ignore_partition": connect.ignore_partition,
         "dial_config": asdict(connect.dial_config),
     }
+
+
+def _extension(connect: Connect) -> dict[str, str]:
+    """What differs from a client that knows none."""
+    if isinstance(connect, MilvusConnect):
+        return {"sink": connect.sink.value} if connect.sink is not SinkKind.STANDBY else {}
+    return {"format": connect.format.value, "vectors": connect.vectors.value}
 
 
 def _kafka(connect: KafkaConnect) -> dict[str, Any]:

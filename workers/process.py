@@ -13,15 +13,11 @@ from cdc_core.clock import SystemClock
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
-from cdc_core.model.connect import MilvusConnect
 from cdc_core.names import Keys
 from cdc_core.pipeline.engine import Engine
 from cdc_core.settings import Settings
-from cdc_core.sink.base import Sink, TargetCatalog
-from cdc_core.sink.milvus_catalog import MilvusCatalog
-from cdc_core.sink.milvus_client import MilvusChannel
-from cdc_core.sink.milvus_replicate import MilvusReplicate
 from cdc_core.source.opening import open_source_catalog, open_source_queue
+from workers.targets import open_target
 
 WORKER = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 """This incarnation; never used again."""
@@ -53,14 +49,9 @@ def engine() -> Engine:
         clock=SystemClock(),
         open_queue=lambda: open_source_queue(given),
         open_catalog=lambda: open_source_catalog(given),
-        open_target=_open_target,
+        open_target=open_target,
         channel_prefix=given.source_channel_prefix,
         default_partition=given.default_partition_name,
         keepalive=given.keepalive,
         unclear_seconds=given.unclear_seconds,
     )
-
-
-def _open_target(connect: MilvusConnect) -> tuple[Sink, TargetCatalog]:
-    channel = MilvusChannel(connect)
-    return MilvusReplicate(channel), MilvusCatalog(channel)

@@ -7,31 +7,16 @@ request rewrites it; nothing is decoded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cdc_core.codec import head, timestamps, wire
 from cdc_core.codec.protobuf import common_pb2, msg_pb2
+from cdc_core.model.address import WHOLE_COLLECTION, Address
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import Tso
-
-WHOLE_COLLECTION = -1
-"""The partition id of a delete that concerns every partition."""
 
 _MSG_ID, _REPLICATE_INFO = 2, 7
 _IS_REPLICATE, _MSG_TIMESTAMP = 1, 2
 _FIELDS = {"shard": 2, "database": 3, "collection": 4, "partition": 5, "database_id": 6, "collection_id": 7, "id": 8}
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a message goes on the target. `partition_*` are ignored for a delete in the whole collection."""
-
-    collection_id: int
-    vchannel: str
-    collection_name: str
-    database: str
-    partition_id: int
-    partition_name: str
 
 
 def in_step(message: Message, address: Address) -> bytes:

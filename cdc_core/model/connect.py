@@ -4,8 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
+
+
+class SinkKind(StrEnum):
+    """How a Milvus takes what is written to it."""
+
+    STANDBY = "standby"
+    """Into its channels (ReplicateMessage): exactly once, with the source's timestamps; it must run as a standby."""
+    SDK = "sdk"
+    """By its ordinary API, as any client writes: upserts and deletes by primary key."""
+
+
+class KafkaFormat(StrEnum):
+    """What the messages of a Kafka target look like."""
+
+    ROWS = "rows"
+    """One JSON object a row."""
+    REFERENCE = "reference"
+    """The reference's envelope: `{"data": ..., "info": ...}`."""
+
+
+class VectorFormat(StrEnum):
+    """How vectors stand in JSON."""
+
+    ARRAY = "array"
+    BASE64 = "base64"
+
 
 _DEFAULT_PORTS = {"http": 19530, "tcp": 19530, "https": 443}
 _EXPECTED = "expected http://host:port, https://host:port or host:port"
@@ -76,6 +103,7 @@ class MilvusConnect:
     channel_num: int = 0
     """DML channels of the target; 0 takes the default."""
     ignore_partition: bool = False
+    sink: SinkKind = SinkKind.STANDBY
 
     @property
     def endpoint(self) -> Endpoint:
@@ -113,7 +141,8 @@ class MilvusConnect:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MilvusConnect:
-        return cls(**{**data, "dial_config": DialConfig(**data.get("dial_config", {}))})
+        dial = DialConfig(**data.get("dial_config", {}))
+        return cls(**{**data, "dial_config": dial, "sink": SinkKind(data.get("sink", SinkKind.STANDBY))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +161,30 @@ class KafkaConnect:
     topic: str
     enable_sasl: bool = False
     sasl: KafkaSasl = KafkaSasl()
+    format: KafkaFormat = KafkaFormat.ROWS
+    vectors: VectorFormat = VectorFormat.ARRAY
 
     @property
     def identity(self) -> str:
-        """What makes two tasks' targets the same one."""
-        return ",".join(sorted(server.strip().lower() for server in self.address.split(",") if server.strip()))
+        """What makes two tasks' targets the same one: `host:port,host:port/topic`."""
+        servers = sorted(server.strip().lower() for server in self.address.split(",") if server.strip())
+        return f"{','.join(servers)}/{self.topic}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KafkaConnect:
-        return cls(**{**data, "sasl": KafkaSasl(**data.get("sasl", {}))})
+        given = {
+            "sasl": KafkaSasl(**data.get("sasl", {})),
+            "format": KafkaFormat(data.get("format", KafkaFormat.ROWS)),
+            "vectors": VectorFormat(data.get("vectors", VectorFormat.ARRAY)),
+        }
+        return cls(**{**data, **given})
+
+
+Connect = MilvusConnect | KafkaConnect
+"""Any target."""
 
 
 def _has_blank(text: str) -> bool:

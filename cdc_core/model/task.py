@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from cdc_core.model.connect import DialConfig, KafkaConnect, KafkaSasl, MilvusConnect
+from cdc_core.model.connect import Connect, DialConfig, KafkaConnect, KafkaSasl, MilvusConnect
 from cdc_core.model.position import Position
 
 __all__ = [
@@ -110,7 +110,7 @@ class TaskSpec:
     """
 
     task_id: str
-    target: MilvusConnect | KafkaConnect
+    target: Connect
     selectors: Mapping[str, tuple[CollectionSelector, ...]]
     by_database: bool = False
     excluded: tuple[tuple[str, str], ...] = ()
@@ -120,6 +120,10 @@ class TaskSpec:
     buffer_config: BufferConfig = BufferConfig()
     disable_auto_start: bool = False
     on_undecodable: OnUndecodable = OnUndecodable.STOP
+
+    @property
+    def ignores_partitions(self) -> bool:
+        return isinstance(self.target, MilvusConnect) and self.target.ignore_partition
 
     def excluding(self, excluded: tuple[tuple[str, str], ...]) -> TaskSpec:
         return replace(self, excluded=excluded)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from cdc_core.codec.rewrite import WHOLE_COLLECTION, Address
 from cdc_core.coordination.objects import GONE, Objects, Wanted
+from cdc_core.model.address import WHOLE_COLLECTION, Address
 from cdc_core.model.message import Message
 from cdc_core.model.plan import Plan
 

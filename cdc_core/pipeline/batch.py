@@ -9,8 +9,7 @@ from functools import cached_property
 
 from cdc_core.codec import rewrite
 from cdc_core.codec.merge import MERGE_RULE
-from cdc_core.codec.rewrite import Address
-from cdc_core.model.message import Message
+from cdc_core.model.address import Row
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.window import Mark
 
@@ -19,14 +18,6 @@ BATCH_BYTES = 4 << 20
 
 BATCH_MESSAGES = 200
 """Each costs the target about 5 ms, however small: a second, in which ticks of its channel wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A message with rows, and where it goes."""
-
-    message: Message
-    address: Address
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ class Collections:
         return made
 
     def _plans(self, collection: Collection, made: TargetCollection, selector: CollectionSelector) -> Iterable[Plan]:
-        for vchannel, on_target in zip(collection.vchannels, made.vchannels, strict=True):
+        for vchannel, on_target in zip(collection.vchannels, made.vchannels or collection.vchannels, strict=True):
             yield Plan(
                 vchannel=vchannel,
                 database=collection.database,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import structlog
 
 from cdc_core import backoff
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
-from cdc_core.model.timestamp import ZERO, Tso
+from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.member import Flight
-from cdc_core.sink.base import Sink
+from cdc_core.pipeline.transport import Transport
 
 CALL_SECONDS = 10.0
-CALL_BYTES = 16 << 20
-"""16 MB take the target 0.4 s; it refuses 64 MiB."""
 UNCLEAR_SECONDS = 10.0
 """How long a call whose outcome is unclear may live on inside the target."""
 LEAST_SECONDS = 1.0
@@ -29,9 +28,12 @@ class Delivery:
     """Sends the flights of one gate; `on_recovery` is called at the first success after a failure, and when a tick
     did not arrive: then all of the target's channels need one."""
 
-    def __init__(self, sink: Sink, on_recovery: Callable[[], None], unclear_seconds: float = UNCLEAR_SECONDS) -> None:
+    def __init__(
+        self, transport: Transport, on_recovery: Callable[[], None], unclear_seconds: float = UNCLEAR_SECONDS
+    ) -> None:
         self.trouble: str | None = None
-        self._sink = sink
+        self._transport = transport
+        self.outgoing = transport.outgoing
         self._on_recovery = on_recovery
         self._unclear_seconds = unclear_seconds
         self._pause = threading.Event()
@@ -50,7 +52,7 @@ class Delivery:
                     self._on_recovery()
                 return ()
             try:
-                self._send(pchannel, flights, tick)
+                self._transport.send(pchannel, flights, tick, partial(_timeout, flights))
             except TargetUnavailable as error:
                 attempt += 1
                 self.trouble = str(error)
@@ -65,15 +67,6 @@ class Delivery:
             else:
                 self._succeeded(attempt)
                 return flights
-
-    def _send(self, pchannel: str, flights: Sequence[Flight], tick: Tso | None) -> None:
-        """Several calls when it is much; only the last one carries the tick."""
-        begin = min((flight.outgoing.begin for flight in flights), default=tick or ZERO)
-        end = max((flight.outgoing.end for flight in flights), default=tick or ZERO)
-        *full, last = _calls([payload for flight in flights for payload in flight.outgoing.payloads])
-        for payloads in full:
-            self._sink.send(pchannel, payloads, begin=begin, end=end, tick=None, timeout=_timeout(flights))
-        self._sink.send(pchannel, last, begin=begin, end=end, tick=tick, timeout=_timeout(flights))
 
     def _hold_back(self, flights: Sequence[Flight]) -> None:
         """A call that timed out is written all the same, and no tick may be before it: its rows would double."""
@@ -94,19 +87,6 @@ class Delivery:
                 flight.abandoned = str(error)
         self.trouble = str(error)
         return ()
-
-
-def _calls(payloads: Sequence[bytes]) -> list[list[bytes]]:
-    """The payloads of each call, in order; at least one call, of at least one message if there are any."""
-    calls: list[list[bytes]] = [[]]
-    size = 0
-    for payload in payloads:
-        if calls[-1] and size + len(payload) > CALL_BYTES:
-            calls.append([])
-            size = 0
-        calls[-1].append(payload)
-        size += len(payload)
-    return calls
 
 
 def _timeout(flights: Sequence[Flight]) -> float:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import structlog
 
 from cdc_core.codec import rewrite
-from cdc_core.codec.rewrite import Address
 from cdc_core.coordination import gates as ops
 from cdc_core.coordination.barriers import Barrier
 from cdc_core.coordination.gates import Operation, Request, Round, Word
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.objects import GONE
 from cdc_core.errors import LeaseLost
+from cdc_core.model.address import Address
 from cdc_core.model.catalog import Catalog, ObjectState
 from cdc_core.model.plan import Plan
 from cdc_core.model.timestamp import Tso
@@ -129,12 +129,10 @@ class Drops:
         )
         slip = _Slip(self._context, plan)
         at = slip.begin()
-        self._context.target.sink.send(
-            slip.pchannel, [make(address, int(at), at)], begin=at, end=at, tick=None, timeout=SEND_SECONDS
-        )
+        self._context.target.transport.announce(slip.pchannel, make(address, int(at), at), at, SEND_SECONDS)
         tick = slip.commit()
         if tick:
-            self._context.target.sink.tick_all({slip.pchannel: tick}, SEND_SECONDS)
+            self._context.target.transport.tick_all({slip.pchannel: tick}, SEND_SECONDS)
 
 
 class _Slip:

@@ -18,7 +18,7 @@ from cdc_core.coordination.requests import Requests
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.wake import WakeBus
 from cdc_core.errors import CdcError, CollectionStopped, Fatal, LeaseLost, Refused, TaskStopped
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import Connect
 from cdc_core.model.message import Message
 from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
@@ -32,8 +32,9 @@ from cdc_core.pipeline.replicator import Replicator, checkpoint_of
 from cdc_core.pipeline.target import Target
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.pipeline.ticker import Ticker
+from cdc_core.pipeline.transport import Transport
 from cdc_core.pipeline.waiter import Waiter
-from cdc_core.sink.base import Sink, TargetCatalog
+from cdc_core.sink.base import TargetCatalog
 from cdc_core.source.base import LiveCatalog, Queue
 from cdc_core.source.hub import Hub
 from cdc_core.transform.filter import Selection
@@ -58,7 +59,7 @@ class Engine:
         clock: Clock,
         open_queue: Callable[[], Queue],
         open_catalog: Callable[[], LiveCatalog],
-        open_target: Callable[[MilvusConnect], tuple[Sink, TargetCatalog]],
+        open_target: Callable[[Connect], tuple[Transport, TargetCatalog]],
         channel_prefix: str,
         default_partition: str,
         keepalive: bool,
@@ -140,17 +141,17 @@ class Engine:
         with self._lock:
             return list(self._targets.values())
 
-    def target(self, connect: MilvusConnect) -> Target:
+    def target(self, connect: Connect) -> Target:
         """Shared by all tasks with it. :raises TaskStopped: its TLS files cannot be read."""
         with self._lock:
             if connect.identity not in self._targets:
-                sink, catalog = self._open_target(connect)
+                transport, catalog = self._open_target(connect)
                 self._targets[connect.identity] = Target(
-                    connect.identity, sink, catalog, self._gates, self._ticker.wake, self._unclear_seconds
+                    connect.identity, transport, catalog, self._gates, self._ticker.wake, self._unclear_seconds
                 )
             return self._targets[connect.identity]
 
-    def keep_alive(self, connects: Iterable[MilvusConnect]) -> None:
+    def keep_alive(self, connects: Iterable[Connect]) -> None:
         """As the leader: look which channels these targets have; the ticker does the rest."""
         if not self._keepalive:
             return
@@ -209,8 +210,8 @@ class Engine:
 
     def _work(self, claim: Claim, lease: Lease) -> str:
         task = self.tasks.get(claim.key.task)
-        if task is None or not isinstance(task.spec.target, MilvusConnect):
-            raise TaskStopped("this version replicates to a standby Milvus only")
+        if task is None:
+            raise TaskStopped("the task is not there any more")
         target = self.target(task.spec.target)
         if claim.key.name == CATALOG:
             return self._run_catalog(task, target, claim, lease)
@@ -218,7 +219,7 @@ class Engine:
 
     def _run_catalog(self, task: Task, target: Target, claim: Claim, lease: Lease) -> str:
         if not lease.settle_only:
-            target.sink.check(5.0)
+            target.transport.check(5.0)
         context = TaskContext(
             task=task,
             selection=Selection.of(task.spec),
@@ -252,7 +253,6 @@ class Engine:
     def _run_vchannel(self, task: Task, target: Target, claim: Claim, lease: Lease) -> str:
         plan = Plan.from_json(claim.fields["plan"])
         waiter = Waiter(self.bus, f"objects {task.id}")
-        ignores = isinstance(task.spec.target, MilvusConnect) and task.spec.target.ignore_partition
         try:
             replicator = Replicator(
                 plan,
@@ -260,7 +260,9 @@ class Engine:
                 lease,
                 hub=self._shared_hub(),
                 gate=target.gate(plan.target_vchannel.pchannel),
-                addresses=Addresses(task.id, plan, self._objects, self._default_partition if ignores else None),
+                addresses=Addresses(
+                    task.id, plan, self._objects, self._default_partition if task.spec.ignores_partitions else None
+                ),
                 objects=self._objects,
                 barriers=self._barriers,
                 dead_letters=DeadLetterOffice(task.spec, self.tasks.dead_letters),

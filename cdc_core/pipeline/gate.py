@@ -339,7 +339,7 @@ class Gate:
                 member.fail(CdcError(f"a batch of {lease.key.name} could not begin: {answer.word.value}"))
                 return
             member.waiting = None
-            member.flight = Flight(member, batch, batch.outgoing(answer.base))
+            member.flight = Flight(member, batch, self._delivery.outgoing(batch, answer.base))
 
         operation = ops.begin(lease.key, lease.epoch, batch.intent, batch.stamps[-1], len(batch.stamps))
         return _Line(operation, then)

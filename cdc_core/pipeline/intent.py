@@ -38,7 +38,7 @@ class Intent:
 
     def plans(self, target: str, made: TargetCollection) -> Iterator[Plan]:
         """As they would have been, had it been recorded."""
-        for vchannel, on_target in zip(self.vchannels, made.vchannels, strict=False):
+        for vchannel, on_target in zip(self.vchannels, made.vchannels or self.vchannels, strict=False):
             yield Plan(
                 vchannel=vchannel,
                 database=self.database,

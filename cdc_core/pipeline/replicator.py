@@ -13,12 +13,13 @@ from cdc_core.codec.merge import merge
 from cdc_core.coordination.barriers import Barrier, Barriers
 from cdc_core.coordination.objects import Objects
 from cdc_core.errors import CdcError, CollectionStopped, Refused, Stopping, Undecodable
+from cdc_core.model.address import Row
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.addresses import Addresses
-from cdc_core.pipeline.batch import BATCH_BYTES, BATCH_MESSAGES, Batch, Row, range_end
+from cdc_core.pipeline.batch import BATCH_BYTES, BATCH_MESSAGES, Batch, range_end
 from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.gate import Gate
 from cdc_core.pipeline.lease import Lease

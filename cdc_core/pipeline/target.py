@@ -1,4 +1,4 @@
-"""One target in one process: its sink, its catalog and its gates."""
+"""One target in one process: its transport, its catalog and its gates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable
 from cdc_core.coordination.gates import Gates
 from cdc_core.pipeline.delivery import Delivery
 from cdc_core.pipeline.gate import Gate
-from cdc_core.sink.base import Sink, TargetCatalog
+from cdc_core.pipeline.transport import Transport
+from cdc_core.sink.base import TargetCatalog
 
 
 class Target:
@@ -17,14 +18,14 @@ class Target:
     def __init__(
         self,
         identity: str,
-        sink: Sink,
+        transport: Transport,
         catalog: TargetCatalog,
         gates: Gates,
         wake: Callable[[], None],
         unclear_seconds: float,
     ) -> None:
         self.identity = identity
-        self.sink = sink
+        self.transport = transport
         self.catalog = catalog
         self.recovered = threading.Event()
         """Set at the first success after a failure: every channel of the target needs a tick at once."""
@@ -40,7 +41,7 @@ class Target:
         """Made when first asked for."""
         with self._lock:
             if pchannel not in self._gates:
-                delivery = Delivery(self.sink, self.has_recovered, self._unclear_seconds)
+                delivery = Delivery(self.transport, self.has_recovered, self._unclear_seconds)
                 self._gates[pchannel] = Gate(self.identity, pchannel, self._store, delivery)
             return self._gates[pchannel]
 
@@ -61,5 +62,5 @@ class Target:
     def close(self) -> None:
         for gate in self.gates:
             gate.close()
-        self.sink.close()
+        self.transport.close()
         self.catalog.close()

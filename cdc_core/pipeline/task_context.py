@@ -9,7 +9,6 @@ from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.objects import Objects
 from cdc_core.coordination.requests import Requests
-from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Task
 from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
@@ -41,5 +40,4 @@ class TaskContext:
 
     @property
     def ignores_partitions(self) -> bool:
-        target = self.task.spec.target
-        return isinstance(target, MilvusConnect) and target.ignore_partition
+        return self.task.spec.ignores_partitions

@@ -87,7 +87,7 @@ class Ticker:
 
     def _send(self, target: Target, ticks: Mapping[str, Tso]) -> None:
         """A tick that was granted and does not arrive is covered by the next one; a lower one does no harm."""
-        failed = target.sink.tick_all(ticks, TICK_TIMEOUT) if ticks else {}
+        failed = target.transport.tick_all(ticks, TICK_TIMEOUT) if ticks else {}
         if failed:
             target.recovered.set()  # until it has taken a tick on every channel
         elif target.recovered.is_set():

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cdc_core.codec.operation import Operation
 from cdc_core.errors import Refused
+from cdc_core.model.address import Row
 from cdc_core.model.catalog import Collection, Serving
 from cdc_core.model.channel import VChannel
 from cdc_core.model.timestamp import Tso
@@ -73,9 +74,38 @@ class Sink(Protocol):
         ...
 
 
+class RowSink(Protocol):
+    """A target that takes rows by their keys and keeps no channels for us. Thread-safe; one per target and process."""
+
+    def write(self, rows: Sequence[Row], timeout: float) -> None:
+        """Apply the rows of these messages. Blocks up to `timeout` seconds.
+
+        They are of one or more vchannels, the messages of each vchannel (`row.message.vchannel`) in the order (first
+        row timestamp, deletes before inserts); those of different vchannels have no order. A message may hold rows of
+        several timestamps, merged out of small ones: within a call the rows' own timestamps decide, a delete before an
+        insert of the same one (an upsert is both, and the insert survives). Every call is later than the one before.
+        Idempotent: a call is repeated as it is until its outcome is clear, and after a crash from a checkpoint
+        before it, in the same order.
+
+        :raises TargetUnavailable: it may work later; the outcome of this call is unclear.
+        :raises Refused: this call can never succeed as it is; a part of it may have been written.
+        :raises TaskStopped: the credentials are refused, or the target is not what the task says.
+        """
+        ...
+
+    def check(self, timeout: float) -> None:
+        """Whether the target is reachable and takes the credentials. Writes nothing. Raises as `write`."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection; calls under way fail with `TargetUnavailable`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TargetCollection:
-    """A collection of the target. `vchannels` are in the order of the shards; `schema` is a serialized
+    """A collection of the target. `vchannels` are in the order of the shards, none where rows go by their keys
+    (`RowSink`), so shards and field ids need not be the source's; `schema` is a serialized
     `schema.CollectionSchema` without the internal fields; `partitions` maps names to ids."""
 
     id: int

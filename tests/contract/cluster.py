@@ -24,6 +24,7 @@ from cdc_core.model.task import Beginning, CollectionSelector, Desired, OnUndeco
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from cdc_core.pipeline.engine import Engine
+from cdc_core.pipeline.transport import Replicated
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.source.memory import MemoryQueue
 from cdc_core.source.memory_catalog import MemoryCatalog
@@ -146,7 +147,7 @@ class Worker:
             clock=self._clock,
             open_queue=lambda: source.queue,
             open_catalog=lambda: source.catalog,
-            open_target=lambda _connect: (mortal, mortal),
+            open_target=lambda _connect: (Replicated(mortal), mortal),
             channel_prefix="by-dev",
             default_partition="_default",
             keepalive=True,

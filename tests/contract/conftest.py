@@ -19,6 +19,7 @@ from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.target import Target
 from cdc_core.pipeline.task_context import TaskContext
+from cdc_core.pipeline.transport import Replicated
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.source.memory_catalog import MemoryCatalog
 from cdc_core.transform.filter import Selection
@@ -51,7 +52,7 @@ def context(state: State, target: MemoryTarget) -> TaskContext:
         selection=Selection.of(spec),
         names=Names(spec.name_mapping),
         lease=Lease(claim, SystemClock(), time.monotonic()),
-        target=Target(connect.identity, target, target, gates, lambda: None, 0.3),
+        target=Target(connect.identity, Replicated(target), target, gates, lambda: None, 0.3),
         channels=state.channels,
         objects=Objects(state.client, state.keys),
         barriers=Barriers(state.client, state.keys),

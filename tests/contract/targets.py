@@ -12,8 +12,8 @@ from pymilvus import MilvusClient
 from cdc_core.codec import rewrite
 from cdc_core.codec.operation import REQUESTS, Operation, OperationKind
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
-from cdc_core.codec.rewrite import Address
 from cdc_core.errors import TargetUnavailable
+from cdc_core.model.address import Address
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.sink.base import Sink, TargetCatalog, TargetCollection

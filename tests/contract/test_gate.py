@@ -10,17 +10,18 @@ from contextlib import suppress
 import pytest
 
 from cdc_core.clock import ManualClock
-from cdc_core.codec.rewrite import Address
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.leases import ChannelKey, Order
 from cdc_core.errors import CollectionStopped, Stopping
+from cdc_core.model.address import Address, Row
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
-from cdc_core.pipeline.batch import Batch, Row
+from cdc_core.pipeline.batch import Batch
 from cdc_core.pipeline.delivery import Delivery
 from cdc_core.pipeline.gate import Gate
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Flight, Member
+from cdc_core.pipeline.transport import Replicated
 from cdc_core.sink import base as sinks
 from cdc_core.sink.memory import Fault, MemoryTarget
 from cdc_core.source.window import Mark
@@ -76,7 +77,7 @@ class Hands:
         assert made is not None
         self.made = made
         self.recovered = threading.Event()
-        self.delivery = CountingDelivery(self.target, self.recovered.set)
+        self.delivery = CountingDelivery(Replicated(self.target), self.recovered.set)
         self.gates = Gates(state.client, state.keys, "w", keepalive=False)
         self.gate = Gate("target", made.vchannels[0].pchannel, self.gates, self.delivery)
         self.committed: list[Batch] = []

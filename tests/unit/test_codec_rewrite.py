@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cdc_core.codec import rewrite
 from cdc_core.codec.protobuf import msg_pb2
+from cdc_core.model.address import WHOLE_COLLECTION
 from cdc_core.model.message import Kind
 from cdc_core.model.timestamp import Tso
 from tests.messages import delete, parsed, simple_insert
@@ -46,7 +47,7 @@ def expected(request: Any, timestamps: list[int]) -> Any:
     wanted.base.replicateInfo.msgTimestamp = min(timestamps)
     wanted.shardName, wanted.db_name, wanted.collection_name = TO.vchannel, TO.database, TO.collection_name
     wanted.dbID, wanted.collectionID = 0, TO.collection_id
-    if request.partitionID != rewrite.WHOLE_COLLECTION:
+    if request.partitionID != WHOLE_COLLECTION:
         wanted.partitionID, wanted.partition_name = TO.partition_id, TO.partition_name
     wanted.ClearField("timestamps")
     wanted.timestamps.extend(timestamps)

@@ -7,16 +7,17 @@ from collections.abc import Collection
 import pytest
 
 from cdc_core.clock import ManualClock
-from cdc_core.codec.rewrite import Address
 from cdc_core.coordination.leases import ChannelKey, Claim, Order
 from cdc_core.errors import TaskStopped
+from cdc_core.model.address import Address, Row
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
-from cdc_core.pipeline import delivery as deliveries
-from cdc_core.pipeline.batch import Batch, Row
+from cdc_core.pipeline import transport
+from cdc_core.pipeline.batch import Batch
 from cdc_core.pipeline.delivery import Delivery
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Flight, Member
+from cdc_core.pipeline.transport import Replicated
 from cdc_core.sink import base as sinks
 from cdc_core.sink.base import TargetCollection
 from cdc_core.sink.memory import Fault, MemoryTarget
@@ -50,7 +51,7 @@ class Hands:
         self.target = target
         self.clock = ManualClock()
         self.recovered = 0
-        self.delivery = Delivery(target, self._recover)
+        self.delivery = Delivery(Replicated(target), self._recover)
 
     def flight(self, *keys: int) -> Flight:
         lease = Lease(Claim(ChannelKey("one", f"c_{keys[0]}v0"), "1", False, {}), self.clock, self.clock.monotonic())
@@ -98,7 +99,7 @@ def test_much_travels_in_several_calls_and_the_tick_behind_the_last(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flight = hands.flight(1, 2, 3)
-    monkeypatch.setattr(deliveries, "CALL_BYTES", len(flight.outgoing.payloads[0]) * 2)
+    monkeypatch.setattr(transport, "CALL_BYTES", len(flight.outgoing.payloads[0]) * 2)
     assert list(hands.deliver(flight)) == [flight]
     assert (hands.target.calls, hands.visible, hands.target.violations) == (2, [1, 2, 3], [])
 

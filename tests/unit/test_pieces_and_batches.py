@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from cdc_core.codec import head, rewrite
 from cdc_core.codec.protobuf import common_pb2, msg_pb2
-from cdc_core.codec.rewrite import Address
+from cdc_core.model.address import Address, Row
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
-from cdc_core.pipeline.batch import Batch, Row, range_end
+from cdc_core.pipeline.batch import Batch, range_end
 from cdc_core.pipeline.piece import Piece, cut
 from cdc_core.source.base import Record
 from cdc_core.source.window import Mark, Window
