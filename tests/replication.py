@@ -21,6 +21,7 @@ from cdc_core.names import Keys
 from deploy.local import Stack
 from deploy.local.compare import DEFAULT, Comparison, NotEqualError, compare, wait_equal
 from deploy.local.system import System
+from tests.evidence import evidence, last_lines
 
 PATIENCE = 240.0
 """Seconds until what has not come will not come; the machine may be busy with anything."""
