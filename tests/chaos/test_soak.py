@@ -71,7 +71,7 @@ def _equal(replication: Replication, task: str, prefix: str) -> None:
         raise
     for database, collections in source.items():
         replication.equal(collections, database)
-    params = {"task_id": task, "dry_run": "true"}
+    params = {"task_id": task, "dry_run": True}
     found = replication.api.send("maintenance", operation="reconcile", params=params)["differences"]
     assert found == []
     assert replication.api.get(task)["state"] == "Running"
