@@ -149,7 +149,7 @@ class TaskStore:
                 names += cast("Iterator[str]", self._client.scan_iter(match=pattern, count=1000))
             names += [keys.channels(task_id), keys.wanted(task_id), keys.barriers(task_id), keys.ops(task_id)]
             names += [keys.intents(task_id), keys.requests(task_id)]
-            names += [keys.dead_letters(task_id), keys.dead_letter_places(task_id)]
+            names += [keys.dead_letters(task_id), keys.dead_letter_places(task_id), keys.retention(task_id)]
             pipe = self._client.pipeline()
             pipe.delete(*names)
             pipe.srem(keys.tasks, task_id)

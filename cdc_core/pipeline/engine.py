@@ -237,7 +237,7 @@ class Engine:
         waiter = Waiter(self.bus, f"catalog {task.id}")
         try:
             start = self._operations_start(task, claim)
-            CatalogLoop(context, self._source_catalog(), self._source(), self._channel_prefix, start, waiter).run()
+            CatalogLoop(context, self._source_catalog(), self.source_queue(), self._channel_prefix, start, waiter).run()
         finally:
             waiter.close()
         return ""
@@ -290,14 +290,15 @@ class Engine:
 
     # shared parts, made when first needed
 
-    def _source(self) -> Queue:
+    def source_queue(self) -> Queue:
+        """:raises SourceUnavailable: the settings name none that can be read."""
         with self._lock:
             self._queue = self._queue or self._open_queue()
             return self._queue
 
     def _shared_hub(self) -> Hub:
         with self._lock:
-            self._hub = self._hub or Hub(self._source(), self._ticked)
+            self._hub = self._hub or Hub(self.source_queue(), self._ticked)
             return self._hub
 
     def _source_catalog(self) -> LiveCatalog:
