@@ -25,6 +25,14 @@ _parts: dict[str, Any] = {}
 @worker_ready.connect
 def start(**_: object) -> None:
     """The pool takes tasks: begin to lead, supervise, listen."""
+    try:
+        _start()
+    except Exception as error:
+        log.critical("worker_cannot_start", exc_info=True)
+        raise SystemExit(1) from error  # Celery would go on, and take what nobody runs
+
+
+def _start() -> None:
     for weakness in weaknesses(state()):
         log.warning("redis_may_forget", weakness=weakness, consequence="a crash of Redis can lose or double rows")
     workers = Workers(state(), KEYS)
