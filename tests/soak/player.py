@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from pymilvus import MilvusClient
+from pymilvus.client.cache import GlobalCache
 
 from deploy.local.system import Worker
 from tests.replication import Replication
@@ -65,6 +66,7 @@ class Player:
     def rename_collection(self, database: str, name: str, new: str) -> None:
         self._shapes[database, new] = self._shapes.pop((database, name))
         self._clients[database].rename_collection(name, new, timeout=_SECONDS)
+        GlobalCache.schema.clear()  # pymilvus keeps the schema that another collection of the new name had
 
     def create_alias(self, database: str, name: str, alias: str) -> None:
         self._clients[database].create_alias(name, alias, timeout=_SECONDS)
