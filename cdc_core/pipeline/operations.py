@@ -96,7 +96,7 @@ class Operations:
         elif operation.kind in OF_DATABASES:
             ready = self._database_ready(operation)
             applied = operation.on(self._context.names.database(operation.database), ())
-            concerned = self._covers(operation.database) and not self._is_shared(applied, operation.database)
+            concerned = self._covers(operation.database) and not self._in_use(applied, operation.database)
         else:
             known = self._concerned(operation)
             if known is None:
@@ -182,17 +182,21 @@ class Operations:
     def _covers(self, database: str) -> bool:
         return any(pattern.database in (ANY, database) for pattern in self._context.selection.patterns)
 
-    def _is_shared(self, applied: Operation, source: str) -> bool:
-        """Whether the database to drop holds collections of another database of the source, mapped to it."""
+    def _in_use(self, applied: Operation, source: str) -> bool:
+        """Whether the database to drop holds collections of another database of the source, mapped to it, or of one
+        that was made under its name since.
+        """
         return applied.kind is OperationKind.DROP_DATABASE and any(
-            known.plan.target_database == applied.database and known.plan.database != source
+            known.plan.target_database == applied.database
+            and (known.plan.database != source or known.created > applied.timestamp)
             for known in self._collections.known.values()
         )
 
     def _database_ready(self, operation: Operation) -> bool:
-        """A database can be dropped when none of its collections is left."""
+        """A database can be dropped when none of the collections that it had is left."""
         return operation.kind is not OperationKind.DROP_DATABASE or not any(
-            known.plan.database == operation.database for known in self._collections.known.values()
+            known.plan.database == operation.database and known.created <= operation.timestamp
+            for known in self._collections.known.values()
         )
 
     def _is_blocked(self, names: set[tuple[str, str]], blocked: set[tuple[str, str]]) -> bool:

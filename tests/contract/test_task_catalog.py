@@ -134,6 +134,31 @@ def test_an_operation_goes_to_the_collection_that_had_the_name_then(
         feed.close()
 
 
+def test_a_database_that_was_made_again_is_not_dropped(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State
+) -> None:
+    """Given the drop of a database and then, in a new one of its name, a collection that was made on the target before
+    the drop was read, then its operations are not held up, and what it has stays.
+    """
+    new = replace(a_collection(460, "films"), created=Tso(CREATED + 1_000))
+    source.put_collection(new)
+    collections = swept(context, source)
+    for plan in collections.known[460].plans:
+        state.client.hset(state.keys.channel("one", plan.vchannel.name), "resolved", Tso(new.created + 1_000).text)
+    queue = MemoryQueue()
+    feed = OperationFeed(queue, OPS, Position("", b""), context.dead_letters, lambda: None)
+    operations = Operations(context, collections, feed, source.refresh)
+    try:
+        base = common_pb2.MsgBase(msg_type=common_pb2.DropDatabase, msgID=1, timestamp=new.created - 500)
+        queue.append(OPS, milvus_pb2.DropDatabaseRequest(base=base, db_name="default").SerializeToString())
+        queue.append(OPS, index_of("films", Tso(new.created + 1)))
+        _sweep_until(operations, lambda: target.applied and not operations.waiting)
+        assert [each.kind.name for each in target.applied] == ["CREATE_INDEX"]
+        assert operations.troubles == {}
+    finally:
+        feed.close()
+
+
 def test_an_operation_that_the_target_does_not_answer_holds_up_nothing_else(
     context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
