@@ -10,7 +10,7 @@ from deploy.local.errors import LocalServerError, StartFailed, Unavailable
 from deploy.local.etcd import Etcd
 from deploy.local.kafka import Kafka
 from deploy.local.milvus import Milvus
-from deploy.local.milvus_config import MilvusOptions
+from deploy.local.milvus_config import MilvusOptions, MilvusTls
 from deploy.local.nats_server import Nats
 from deploy.local.pulsar import Pulsar
 from deploy.local.redis_server import Redis
@@ -23,6 +23,7 @@ __all__ = [
     "LocalServerError",
     "Milvus",
     "MilvusOptions",
+    "MilvusTls",
     "Nats",
     "Pulsar",
     "Redis",

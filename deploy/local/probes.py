@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import ssl
 import struct
 from typing import Any
 
@@ -31,6 +32,18 @@ def _http(
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def speaks_tls(port: int) -> bool:
+    """Whether it greets in TLS, or refuses us for having no certificate of our own. Its own is looked at by nobody."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as link:
+        try:
+            context.wrap_socket(link).close()
+        except ssl.SSLError as error:
+            return "ALERT" in str(error)
+    return True
 
 
 def redis_ping(port: int) -> bool:
