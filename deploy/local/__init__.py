@@ -9,6 +9,7 @@ Everything is an ordinary child process with its data, log and ports in one dire
 from deploy.local.errors import LocalServerError, StartFailed, Unavailable
 from deploy.local.etcd import Etcd
 from deploy.local.kafka import Kafka
+from deploy.local.kafka_security import KafkaProtocol, KafkaSecurity
 from deploy.local.milvus import Milvus
 from deploy.local.milvus_config import MilvusOptions, MilvusTls
 from deploy.local.nats_server import Nats
@@ -20,6 +21,8 @@ from deploy.local.stack import Stack
 __all__ = [
     "Etcd",
     "Kafka",
+    "KafkaProtocol",
+    "KafkaSecurity",
     "LocalServerError",
     "Milvus",
     "MilvusOptions",
