@@ -36,6 +36,10 @@ class Delivery:
         self._unclear_seconds = unclear_seconds
         self._pause = threading.Event()
 
+    def use(self, sink: Sink) -> None:
+        """From the next call on."""
+        self._sink = sink
+
     def deliver(self, pchannel: str, flights: Sequence[Flight], tick: Tso | None) -> Collection[Flight]:
         """Send all flights and then the tick, with the same bytes as often as it takes (I4); a tick alone only once.
 

@@ -40,6 +40,12 @@ def credentials(dial: DialConfig) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(_authorities("ca_pem_path", dial.ca_pem_path))
 
 
+def ages(dial: DialConfig) -> tuple[int, ...]:
+    """When its files were last changed, ns: a connection keeps what it has read of them, and they may be renewed."""
+    names = (dial.server_pem_path, dial.ca_pem_path, dial.client_pem_path, dial.client_key_path)
+    return tuple(path.stat().st_mtime_ns for path in map(Path, filter(None, names)) if path.is_file())
+
+
 def advice(details: str | None) -> str:
     """What to do about a call that failed with these words of gRPC; '' when it was not for TLS."""
     text = (details or "").lower()
