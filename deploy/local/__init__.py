@@ -14,6 +14,7 @@ from deploy.local.milvus import Milvus
 from deploy.local.milvus_config import MilvusOptions, MilvusTls
 from deploy.local.nats_server import Nats
 from deploy.local.pulsar import Pulsar
+from deploy.local.pulsar_security import PulsarSecurity
 from deploy.local.redis_server import Redis
 from deploy.local.server import Server
 from deploy.local.stack import Stack
@@ -29,6 +30,7 @@ __all__ = [
     "MilvusTls",
     "Nats",
     "Pulsar",
+    "PulsarSecurity",
     "Redis",
     "Server",
     "Stack",
