@@ -22,6 +22,8 @@ Milvus and several on a busy one."""
 _CAUSE_TIMEOUT = 1.0
 """Seconds; a call that waits for no connection answers at once why there is none, unless the first packet is lost."""
 
+_NOT_THERE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+
 _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -56,12 +58,16 @@ class MilvusChannel:
 
     def wait_ready(self) -> None:
         """Blocks until it is connected. :raises TargetUnavailable: it is not within the connect time-out."""
+        # Any answer will do, a refusal too. gRPC's own way is a thread that dies with noise when the channel is closed.
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=self._connect_timeout)
-        except (grpc.FutureTimeoutError, ValueError):
-            raise TargetUnavailable(
-                f"no connection to {self.address} within {self._connect_timeout:g} s: {self._cause()}"
-            ) from None
+            self._version(self._connect_timeout, wait=True)
+        except grpc.RpcError as error:
+            if error.code() in _NOT_THERE:
+                raise TargetUnavailable(
+                    f"no connection to {self.address} within {self._connect_timeout:g} s: {self._cause()}"
+                ) from None
+        except ValueError as error:
+            raise milvus_errors.of_call(f"the connection to {self.address}", error) from error
 
     def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
         """The answer, whatever its status says.
@@ -95,12 +101,18 @@ class MilvusChannel:
     def _cause(self) -> str:
         """Of there being no connection: what the last attempt at one came to."""
         try:
-            self._stub.GetVersion(milvus_pb2.GetVersionRequest(), timeout=_CAUSE_TIMEOUT)
+            self._version(_CAUSE_TIMEOUT, wait=False)
         except grpc.RpcError as error:
             return f"{milvus_tls.advice(error.details()) or 'is it running?'} ({error.details()})"
         except ValueError as error:
-            return str(error)
+            return str(error)  # closed meanwhile
         return "it is there only now"
+
+    def _version(self, timeout: float, *, wait: bool) -> None:
+        """A call that every Milvus answers; `wait` for a connection, or fail where there is none."""
+        self._stub.GetVersion(
+            milvus_pb2.GetVersionRequest(), timeout=timeout, metadata=self._metadata, wait_for_ready=wait
+        )
 
     def _method(self, name: str) -> Any:
         return getattr(self._stub, name)

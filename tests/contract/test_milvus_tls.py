@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from cdc_core.codec import rewrite
+from cdc_core.coordination.gates import Gates
 from cdc_core.errors import CdcError, TargetUnavailable, TaskStopped
 from cdc_core.model.connect import DialConfig, MilvusConnect
+from cdc_core.pipeline.target import Target
+from cdc_core.pipeline.targets import Targets
+from cdc_core.sink.base import Sink, TargetCatalog
+from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_replicate import MilvusReplicate
 from cdc_core.sink.milvus_version import server_version
 from deploy.local import Milvus, MilvusOptions, MilvusTls
 from tests.certificates import Authority, Certificate
+from tests.contract.state import State
 from tests.contract.targets import TIMEOUT, RealStandby, Times, address, drop, fresh
 from tests.messages import collection, parsed, simple_insert
 from tests.servers import or_skip
@@ -127,6 +133,23 @@ def test_a_server_that_is_not_trusted_is_not_talked_to(
     _is_told(MilvusConnect(uri=one_way.uri, dial_config=wrong(papers)), TargetUnavailable, told)
 
 
+def test_a_task_with_the_right_file_is_not_held_up_by_an_earlier_one(
+    one_way: Milvus, papers: Papers, state: State
+) -> None:
+    """In one worker, whose tasks share a connection."""
+    gates = Gates(state.client, state.keys, "worker")
+    targets = Targets(_open, lambda name, sink, catalog: Target(name, sink, catalog, gates, lambda: None, 0.3))
+    right = MilvusConnect(uri=one_way.uri, connect_timeout=SECONDS, dial_config=papers.one_way)
+    foreign = replace(papers.one_way, server_pem_path=str(papers.foreign.pem))
+    with closing(targets):
+        target = targets.reach(replace(right, dial_config=foreign))
+        with pytest.raises(TargetUnavailable, match="signed by nobody"):
+            target.sink.check(TIMEOUT)
+        assert targets.reach(right) is target
+        target.sink.check(TIMEOUT)
+        assert target.catalog.databases() == {"default"}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -170,6 +193,11 @@ def test_a_wrong_file_stops_the_task_before_anybody_is_called(
 ) -> None:
     with pytest.raises(TaskStopped, match=told):
         MilvusChannel(MilvusConnect(uri="https://127.0.0.1:1", dial_config=wrong(papers)))
+
+
+def _open(connect: MilvusConnect) -> tuple[Sink, TargetCatalog]:
+    channel = MilvusChannel(connect)
+    return MilvusReplicate(channel), MilvusCatalog(channel)
 
 
 def _unnamed(papers: Papers) -> DialConfig:
