@@ -92,5 +92,5 @@ def _read(name: str, path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise TaskStopped(
-            f"the target's TLS file {path} (dial_config.{name}) cannot be read on this host: {error.strerror}"
+            f"dial_config.{name}: the target's TLS file {path} cannot be read on this host: {error.strerror}"
         ) from error

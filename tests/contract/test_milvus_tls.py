@@ -176,13 +176,13 @@ def test_a_target_that_wants_tls_is_told_to_who_comes_without(one_way: Milvus) -
     [
         (
             lambda papers: replace(papers.one_way, server_pem_path="/no/ca.pem"),
-            r"/no/ca.pem \(dial_config.server_pem_path\) cannot",
+            "server_pem_path: .* /no/ca.pem cannot",
         ),
         (lambda papers: DialConfig(server_pem_path=str(papers.nonsense)), "server_pem_path: .* holds no certificate"),
         (lambda papers: replace(papers.two_way, ca_pem_path=str(papers.nonsense)), "ca_pem_path: .* holds no certif"),
-        (lambda papers: replace(papers.two_way, ca_pem_path="/no/ca.pem"), r"ca_pem_path\) cannot be read"),
-        (lambda papers: replace(papers.two_way, client_pem_path="/no/c.pem"), r"client_pem_path\) cannot be read"),
-        (lambda papers: replace(papers.two_way, client_key_path="/no/c.key"), r"client_key_path\) cannot be read"),
+        (lambda papers: replace(papers.two_way, ca_pem_path="/no/ca.pem"), "ca_pem_path: .* cannot be read"),
+        (lambda papers: replace(papers.two_way, client_pem_path="/no/c.pem"), "client_pem_path: .* cannot be read"),
+        (lambda papers: replace(papers.two_way, client_key_path="/no/c.key"), "client_key_path: .* cannot be read"),
         (lambda papers: replace(papers.two_way, client_pem_path=str(papers.nonsense)), "is no certificate of the key"),
         (lambda papers: replace(papers.two_way, client_key_path=str(papers.server.key)), "is no certificate of the"),
         (lambda papers: replace(papers.two_way, client_key_path=str(papers.locked)), "key without a password"),
