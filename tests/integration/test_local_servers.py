@@ -51,8 +51,8 @@ def count(client: MilvusClient, name: str) -> int:
     return len(client.query(name, filter="id >= 0", output_fields=["id"], timeout=30))
 
 
-# A killed Milvus answers at once, but refuses queries until it has loaded the collection again: 10 to 50 s; one that works hard lets a query
-# run into its time-out.
+# A killed Milvus answers at once, but refuses queries until it has loaded the collection again: 10 to 50 s; one that
+# works hard lets a query run into its time-out.
 recovered = Retrying(
     retry=retry_if_exception_type((MilvusException, grpc.RpcError)),
     stop=stop_after_delay(240),
