@@ -1,4 +1,4 @@
-"""Operations of the source's op channel, done on a standby Milvus."""
+"""Operations of the source's op channel, done on a Milvus."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cdc_core.codec.protobuf import common_pb2, milvus_pb2
 from cdc_core.errors import NotSupported, Refused
 from cdc_core.sink import milvus_errors
 from cdc_core.sink.milvus_client import MilvusChannel
+from cdc_core.sink.milvus_manner import Manner
 
 _GONE = (milvus_errors.COLLECTION_NOT_FOUND, milvus_errors.DATABASE_NOT_FOUND)
 _EXISTS = ("already exist", "is already", "already been granted")
@@ -34,8 +35,9 @@ _LOADED = (common_pb2.LoadStateLoading, common_pb2.LoadStateLoaded)
 class MilvusOperations:
     """Every one is idempotent. Thread-safe."""
 
-    def __init__(self, channel: MilvusChannel) -> None:
+    def __init__(self, channel: MilvusChannel, manner: Manner) -> None:
         self._channel = channel
+        self._manner = manner
         self._actions: dict[OperationKind, Callable[[Operation], None]] = {
             OperationKind.LOAD_PARTITIONS: self._load_partitions,
             OperationKind.RELEASE_PARTITIONS: self._release_partitions,
@@ -124,8 +126,7 @@ class MilvusOperations:
         for field in names:
             request.ClearField(field)
         request.MergeFrom(type(request)(**names))
-        request.base.replicateInfo.isReplicate = True
-        request.base.replicateInfo.msgTimestamp = operation.timestamp
+        self._manner.mark(request.base, operation.timestamp)
         what = f"{operation.kind.name} of {'.'.join(filter(None, [operation.database, *operation.collections]))}"
         try:
             answer = self._channel.call(method, request)
