@@ -75,7 +75,10 @@ _LITE_ILLEGAL_ARGUMENT = 6
 _LITE_NO_DATABASE = re.compile(r"database '.*' does not exist")
 
 _GENERIC = 65535
-_STANDBY_ADVICE = "the target is no standby: set common.ttMsgEnabled to false in its configuration"
+_STANDBY_ADVICE = (
+    "the target is no standby: set common.ttMsgEnabled to false in its configuration, or have it written as by any "
+    'client, with "extension": {"sink": "sdk"}'
+)
 _CREDENTIALS_ADVICE = "the target refuses the credentials: give a user that may write, or its token"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from cdc_core.clock import Clock, SystemClock
 from cdc_core.codec.keys import Key
 from cdc_core.codec.protobuf import milvus_pb2
-from cdc_core.errors import NotSupported, Refused, TargetUnavailable, TaskStopped
+from cdc_core.errors import IsStandby, NotSupported, Refused, TargetUnavailable
 from cdc_core.model.address import Row
 from cdc_core.sink import key_filter, milvus_errors
 from cdc_core.sink.milvus_client import MilvusChannel
@@ -24,7 +24,7 @@ from cdc_core.sink.upserts import Upsert, upserts
 DELETE_KEYS = 10_000
 """Of one call, which takes 0.1 s then."""
 
-_STANDBY_ADVICE = "this Milvus is a standby, which refuses ordinary writes: leave out extension.sink, or give another"
+_STANDBY_ADVICE = "this Milvus is a standby, which refuses ordinary writes: leave out extension.sink"
 _ANSWER_OF_A_STANDBY = 1100
 """To an empty ReplicateMessage, seen on 2.3.5; others say NO_STANDBY."""
 
@@ -67,7 +67,7 @@ class MilvusRows:
         except NotSupported:
             return  # Milvus Lite
         if status.code == _ANSWER_OF_A_STANDBY:
-            raise TaskStopped(_STANDBY_ADVICE)
+            raise IsStandby(_STANDBY_ADVICE)
         if status.code != milvus_errors.NO_STANDBY and (error := milvus_errors.of_status("the probe", status)):
             raise error
 
