@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cdc_core.codec.protobuf import schema_pb2
@@ -52,7 +52,7 @@ def _differences(source: Collection, target: TargetCollection) -> Iterator[str]:
             yield f"field {field.name!r} is missing on the target"
         else:
             yield from _field_differences(field, other)
-            yield from _difference_of_given_keys(other) if by_key else _difference_of_twins(field, other)
+            yield from _differences_by_key(field, other) if by_key else _differences_of_twins(field, other)
     for name in by_name:
         yield f"field {name!r} exists on the target only"
     if not by_key:
@@ -66,22 +66,28 @@ def _field_differences(ours: Any, theirs: Any) -> Iterator[str]:
     for name in _PROPERTIES:
         if getattr(ours, name) != getattr(theirs, name):
             yield f"field {ours.name!r} has {name} {getattr(ours, name)}, on the target {getattr(theirs, name)}"
-    for name in _PARAMETERS:
-        mine, other = _parameter(ours, name), _parameter(theirs, name)
-        if mine != other:
-            yield f"field {ours.name!r} has {name} {mine}, on the target {other}"
 
 
-def _difference_of_given_keys(theirs: Any) -> Iterator[str]:
+def _differences_by_key(ours: Any, theirs: Any) -> Iterator[str]:
     if theirs.autoID:
         yield f"field {theirs.name!r} makes its keys itself on the target (autoID): make it there without"
+    shown = [name for name in _PARAMETERS if _parameter(theirs, name) is not None]  # Milvus Lite does not show all
+    yield from _parameter_differences(ours, theirs, shown)
 
 
-def _difference_of_twins(ours: Any, theirs: Any) -> Iterator[str]:
+def _differences_of_twins(ours: Any, theirs: Any) -> Iterator[str]:
+    yield from _parameter_differences(ours, theirs, _PARAMETERS)
     if ours.autoID != theirs.autoID:
         yield f"field {ours.name!r} has autoID {ours.autoID}, on the target {theirs.autoID}"
     if ours.fieldID != theirs.fieldID:
         yield f"field {ours.name!r} has field id {ours.fieldID}, on the target {theirs.fieldID}"
+
+
+def _parameter_differences(ours: Any, theirs: Any, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        mine, other = _parameter(ours, name), _parameter(theirs, name)
+        if mine != other:
+            yield f"field {ours.name!r} has {name} {mine}, on the target {other}"
 
 
 def _dynamic_id_difference(schema: Any) -> Iterator[str]:

@@ -70,6 +70,8 @@ _TRANSIENT_TEXTS = ("getsegmentid failed", "not ready", "unavailable", "deadline
 _NEVER_SENT = ("failed to connect", "connection refused", "name resolution", "tcp handshaker shutdown")
 """Of a call without an answer: it never reached the target, so it cannot live on there."""
 
+_IO_FAILED = 1001
+"""Also what a row is refused with whose JSON is none, or none that this server takes."""
 _LITE_ILLEGAL_ARGUMENT = 6
 """Milvus Lite has it as the old code, too; elsewhere 6 is another one, and passes."""
 _LITE_NO_DATABASE = re.compile(r"database '.*' does not exist")
@@ -93,7 +95,13 @@ def of_status(what: str, status: Any) -> CdcError | None:
     if code in _UNAUTHENTICATED_CODES:
         return TaskStopped(f"{_CREDENTIALS_ADVICE} ({text})")
     is_illegal_for_lite = code == status.error_code == _LITE_ILLEGAL_ARGUMENT
-    if is_illegal_for_lite or code in _PERMANENT_CODES or (code == _GENERIC and _is_permanent(status.reason)):
+    is_no_json = code == _IO_FAILED and "json:" in status.reason
+    if (
+        is_illegal_for_lite
+        or is_no_json
+        or code in _PERMANENT_CODES
+        or (code == _GENERIC and _is_permanent(status.reason))
+    ):
         return Refused(text)
     return TargetUnavailable(text)
 

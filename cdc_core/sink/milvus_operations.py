@@ -15,6 +15,7 @@ from cdc_core.sink.milvus_manner import Manner
 _GONE = (milvus_errors.COLLECTION_NOT_FOUND, milvus_errors.DATABASE_NOT_FOUND)
 _EXISTS = ("already exist", "is already", "already been granted")
 _ABSENT = ("not found", "not exist", "isn't existed", "not been granted")
+_LITE_HAS_INDEX = "index already exists for field"
 _OF_USERS = {
     OperationKind.CREATE_CREDENTIAL: ("CreateCredential", _EXISTS),
     OperationKind.DELETE_CREDENTIAL: ("DeleteCredential", _ABSENT),
@@ -58,8 +59,8 @@ class MilvusOperations:
         self._actions[operation.kind](operation)
 
     def _create_index(self, operation: Operation) -> None:
-        # The server itself takes an equal index for done.
-        self._run("CreateIndex", operation, collection_name=operation.collection)
+        # The server itself takes an equal index for done; Milvus Lite refuses it.
+        self._run("CreateIndex", operation, done=(_LITE_HAS_INDEX,), collection_name=operation.collection)
 
     def _drop_index(self, operation: Operation) -> None:
         missing = (*_GONE, milvus_errors.INDEX_NOT_FOUND)

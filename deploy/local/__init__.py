@@ -11,6 +11,7 @@ from deploy.local.etcd import Etcd
 from deploy.local.kafka import Kafka
 from deploy.local.milvus import Milvus
 from deploy.local.milvus_config import MilvusOptions
+from deploy.local.milvus_lite import MilvusLite
 from deploy.local.nats_server import Nats
 from deploy.local.pulsar import Pulsar
 from deploy.local.redis_server import Redis
@@ -22,6 +23,7 @@ __all__ = [
     "Kafka",
     "LocalServerError",
     "Milvus",
+    "MilvusLite",
     "MilvusOptions",
     "Nats",
     "Pulsar",
