@@ -89,6 +89,17 @@ def test_small_messages_travel_together_and_a_key_once_in_a_call() -> None:
     assert (call.num_rows, sorted(found)) == (51, [*range(50), 1000])
 
 
+def test_joining_changes_no_message_and_different_columns_are_not_joined() -> None:
+    rows = [_insert_row([key], Tso(START + key)) for key in range(3)]
+    picked = collapse(rows, "id", by_key=False).upserts["_default"]
+    assert list(upserts(picked)) == list(upserts(picked))
+    other = simple_insert([3], Tso(START + 3))
+    other.fields_data.reverse()
+    mixed = [*rows, _row(parsed(other.SerializeToString()))]
+    calls = list(upserts(collapse(mixed, "id", by_key=False).upserts["_default"]))
+    assert [call.num_rows for call in calls] == [3, 1]
+
+
 def test_large_messages_travel_apart() -> None:
     wide = {"id": [1], "v": vectors(1, 4)}
     request = simple_insert(wide["id"], START)
