@@ -80,8 +80,10 @@ def test_changes_of_every_kind_arrive_while_a_worker_is_killed(replication: Repl
 
 
 @pytest.mark.parametrize("replication", ["rocksmq"], indirect=True)
-def test_a_collection_that_is_there_with_other_shards_is_taken(replication: Replication, by_key: ByKey) -> None:
-    """It was made by hand, with a row of a key that the source writes, too."""
+def test_a_collection_that_is_there_with_other_shards_is_taken_and_renamed(
+    replication: Replication, by_key: ByKey
+) -> None:
+    """It was made by hand, with a row of a key that the source writes, too; rows follow it to its new name."""
     name = a_name()
     with closing(MilvusClient(by_key.target_uri)) as target, suppress(MilvusException):  # the task may be first
         target.create_database(by_key.database)
@@ -94,6 +96,12 @@ def test_a_collection_that_is_there_with_other_shards_is_taken(replication: Repl
         (found,) = by_key.equal([name])
         assert found.rows_target == 499
         assert target.describe_collection(name)["num_shards"] == 1
+        renamed = a_name()
+        by_key.source.rename_collection(name, renamed)
+        await_that(lambda: renamed in target.list_collections(), f"{renamed} has its new name on the target")
+        by_key.source.insert(renamed, list(rows(10, start=2000)))
+        (found,) = by_key.equal([renamed])
+        assert found.rows_target == 509
     replication.running()
 
 
