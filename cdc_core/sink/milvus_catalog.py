@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from cdc_core.codec.operation import Operation
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2, schema_pb2
-from cdc_core.errors import Refused
+from cdc_core.errors import NotSupported, Refused
 from cdc_core.model.catalog import Collection, Index, ObjectState, Serving
 from cdc_core.model.channel import pchannel_of
 from cdc_core.model.timestamp import ZERO, Tso
@@ -78,7 +79,7 @@ class MilvusCatalog:
             partitions=self._manner.partitions(answer.schema, partitions.partition_names, partitions.partitionIDs),
             consistency_level=answer.consistency_level,
             properties={pair.key: pair.value for pair in answer.properties},
-            aliases=frozenset(answer.aliases if not self._channel.is_lite else self._aliases(database, name)),
+            aliases=frozenset(answer.aliases if answer.collectionID else self._aliases(database, name)),
         )
 
     def create_collection(self, collection: Collection) -> None:
@@ -128,7 +129,7 @@ class MilvusCatalog:
         release = milvus_pb2.ReleasePartitionsRequest(
             base=self._base(at), db_name=database, collection_name=collection, partition_names=[name]
         )
-        if not self._channel.is_lite:  # which loads whole collections only, and drops partitions of loaded ones
+        with suppress(NotSupported):  # Milvus Lite loads whole collections only, and drops partitions of loaded ones
             self._change("ReleasePartitions", release, what, *missing)
         request = milvus_pb2.DropPartitionRequest(
             base=self._base(at), db_name=database, collection_name=collection, partition_name=name
@@ -203,6 +204,7 @@ class MilvusCatalog:
         return answer
 
     def _aliases(self, database: str, name: str) -> list[str]:
+        """Of a Milvus Lite, which neither tells them nor the collection's id when it describes it."""
         request = milvus_pb2.ListAliasesRequest(db_name=database, collection_name=name)
         answer = self._channel.call("ListAliases", request)
         _raise(f"ListAliases of {database}.{name}", answer.status)

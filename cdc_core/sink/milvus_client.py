@@ -40,9 +40,6 @@ _OPTIONS: list[tuple[str, str | int]] = [
 class MilvusChannel:
     """Calls to one Milvus. Thread-safe; connects by itself and again after every break."""
 
-    is_lite = False
-    """Whether it is a Milvus Lite, which answers some things in its own way."""
-
     def __init__(self, connect: MilvusConnect, call_timeout: float = CALL_TIMEOUT) -> None:
         """Does not block; `call_timeout`, in seconds, is that of calls which are given none.
 

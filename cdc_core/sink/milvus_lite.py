@@ -34,8 +34,6 @@ class LiteChannel(MilvusChannel):
     Every call raises `TargetUnavailable` as long as another process has the file.
     """
 
-    is_lite = True
-
     def __init__(self, connect: MilvusConnect, call_timeout: float = CALL_TIMEOUT) -> None:
         """Does not block. :raises TaskStopped: milvus-lite is not installed."""
         if find_spec(_PACKAGE) is None:

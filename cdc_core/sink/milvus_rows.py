@@ -37,6 +37,8 @@ class _Collection:
     name: str
     key_field: str
     by_key: bool
+    has_id: bool
+    """Milvus Lite has none."""
 
     def __str__(self) -> str:
         return f"{self.database}.{self.name}"
@@ -79,7 +81,6 @@ class _Calls:
     """Calls that together end by a deadline."""
 
     def __init__(self, channel: MilvusChannel, clock: Clock, deadline: float) -> None:
-        self.plain_literals = channel.is_lite
         self._channel = channel
         self._clock = clock
         self._deadline = deadline
@@ -105,7 +106,7 @@ def _by_collection(rows: Sequence[Row]) -> list[list[Row]]:
 def _write(calls: _Calls, rows: Sequence[Row]) -> None:
     collection = _described(calls, rows[0])
     changes = collapse(rows, collection.key_field, by_key=collection.by_key)
-    for request in _delete_requests(collection, changes, calls.plain_literals):
+    for request in _delete_requests(collection, changes):
         _change(calls, "Delete", collection, request)
     for partition, picked in changes.upserts.items():
         for upsert in upserts(picked):
@@ -131,19 +132,18 @@ def _described(calls: _Calls, row: Row) -> _Collection:
         name=answer.schema.name,
         key_field=next(field.name for field in fields if field.is_primary_key),
         by_key=any(field.is_partition_key for field in fields),
+        has_id=answer.collectionID != 0,
     )
 
 
-def _delete_requests(
-    collection: _Collection, changes: Changes, plain_literals: bool
-) -> Iterator[milvus_pb2.DeleteRequest]:
+def _delete_requests(collection: _Collection, changes: Changes) -> Iterator[milvus_pb2.DeleteRequest]:
     for partition, keys in changes.deletes.items():
         for chunk in _chunks(keys):
             yield milvus_pb2.DeleteRequest(
                 db_name=collection.database,
                 collection_name=collection.name,
                 partition_name=partition,
-                expr=key_filter.of_keys(collection.key_field, chunk, plain_literals=plain_literals),
+                expr=key_filter.of_keys(collection.key_field, chunk, plain_literals=not collection.has_id),
             )
 
 

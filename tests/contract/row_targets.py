@@ -1,7 +1,8 @@
 """The targets that take rows by key under one face. Another one is a class here and a line in test_row_sink.py."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from pymilvus import MilvusClient
@@ -44,6 +45,10 @@ class RowTarget(Protocol):
         """Kill it and start it again; calls fail for a while."""
         ...
 
+    def hanging(self) -> AbstractContextManager[None]:
+        """It does not answer, and may do later what it was asked meanwhile."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -66,6 +71,11 @@ class InMemory:
     def restart(self) -> None:
         self.memory.faults.extend([Fault.UNAVAILABLE, Fault.AMBIGUOUS, Fault.PARTIAL])
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        self.memory.faults.append(Fault.AMBIGUOUS)
+        yield
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -76,7 +86,7 @@ class AnyMilvus:
     def __init__(self, server: Milvus | MilvusLite) -> None:
         self.server = server
         self.channel = MilvusChannel(MilvusConnect(uri=server.uri, token=server.token, sink=SinkKind.SDK))
-        self.is_lite = self.channel.is_lite = isinstance(server, MilvusLite)
+        self.is_lite = isinstance(server, MilvusLite)
         self.keys_are_by_partition = not self.is_lite
         self.sink = MilvusRows(self.channel)
         self.catalog = MilvusCatalog(self.channel, ByKey())
@@ -102,6 +112,14 @@ class AnyMilvus:
     def restart(self) -> None:
         self.server.kill()
         self.server.start().wait_ready()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        self.server.suspend()
+        try:
+            yield
+        finally:
+            self.server.resume_process()
 
     def close(self) -> None:
         self.client.close()

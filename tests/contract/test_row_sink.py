@@ -386,6 +386,17 @@ def test_a_call_without_time_is_not_begun(rows: Rows) -> None:
     assert rows.values() == {}
 
 
+def test_a_target_that_hangs_is_given_up_in_time(rows: Rows) -> None:
+    """After the seconds that were given, for all its calls together: the lease of the caller ends then."""
+    began = time.monotonic()
+    with rows.target.hanging(), pytest.raises(TargetUnavailable) as caught:
+        rows.target.sink.write([rows.insert([1], 1.0), rows.delete([2])], 1.0)
+    assert caught.value.unclear
+    assert time.monotonic() - began < 1.0 + 2.0, "it ended with another time-out"
+    rows.write(rows.insert([1], 2.0))
+    assert rows.values() == {("_default", 1): 2.0}
+
+
 def test_rows_find_a_collection_that_was_renamed_and_not_the_one_that_has_its_name(make: Callable[..., Rows]) -> None:
     """Calls go by name, rows by id: so they do not end up in another collection."""
     rows = make()
