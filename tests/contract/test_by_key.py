@@ -9,6 +9,7 @@ How does it accomplish this? The same runs with another target and another measu
 
 from __future__ import annotations
 
+import os
 import random
 import time
 
@@ -25,10 +26,11 @@ from cdc_core.sink.memory_keyed import MemoryKeyedTarget
 from deploy.local import Redis
 from tests.contract.cluster import Cluster
 from tests.contract.source_of_rows import RowSource
-from tests.contract.test_exactly_once import SEEDS, WINDOWS
+from tests.contract.test_exactly_once import WINDOWS
 
 pytestmark = pytest.mark.contract
 
+SEEDS = range(int(os.environ.get("SOAK_SEEDS", "2")))
 Held = dict[tuple[str, object], float]
 """(partition, key) -> the value of the row."""
 

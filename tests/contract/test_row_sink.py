@@ -323,21 +323,20 @@ VALUES: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("untyped", [False, True], ids=["", "empty arrays without a type"])
-def test_every_type_arrives_as_it_was(make: Callable[..., Rows], untyped: bool) -> None:
-    """Also cut out of a message, and in a form that ends a 2.3.5 server if it is not mended."""
+def test_every_type_arrives_as_it_was(make: Callable[..., Rows]) -> None:
+    """Also cut out of a message, and with empty arrays that have no type, which end a 2.3.5 server if they come so."""
     fields = (TEXT_KEY, VECTOR, *SCALARS, META)
     rows = make(fields, enable_dynamic_field=True)
     assert difference(rows.wanted, rows.made) is None
     request = insert(VALUES, rows.later(), fields=fields)
-    for column in request.fields_data if untyped else ():
+    rows.write(rows.row(request), rows.row(delete(["a"], rows.later())))
+    held = rows.target.held(rows.made)
+    assert {key for _, key in held} == set(VALUES["id"][1:])
+    for column in request.fields_data:
         for value in column.scalars.array_data.data:
             kind = value.WhichOneof("data")
             if not getattr(value, kind).data:
                 value.Clear()
-    rows.write(rows.row(request), rows.row(delete(["a"], rows.later())))
-    held = rows.target.held(rows.made)
-    assert {key for _, key in held} == set(VALUES["id"][1:])
     rows.write(rows.row(request))
     twin = Rows(InMemory(), rows.wanted)
     twin.write(twin.row(insert(VALUES, twin.later(), fields=fields)))
@@ -363,7 +362,8 @@ def test_bits(make: Callable[..., Rows], target: RowTarget) -> None:
 def test_keys_of_any_size_and_more_than_one_call_of_them(rows: Rows) -> None:
     extreme = [-(2**63), 2**63 - 1, 0]
     many = list(range(1, DELETE_KEYS + 500))
-    rows.write(rows.insert(extreme, 1.0), rows.insert(many[:4000], 1.0), rows.insert(many[4000:], 1.0))
+    rows.write(rows.insert(extreme, 1.0), rows.insert(many[:300], 1.0), rows.insert(many[-300:], 1.0))
+    assert len(rows.values()) == 603
     rows.write(rows.delete([*extreme[:2], *many]))
     assert set(rows.values()) == {("_default", 0)}
 
@@ -371,8 +371,8 @@ def test_keys_of_any_size_and_more_than_one_call_of_them(rows: Rows) -> None:
 # Failures
 
 
-def test_a_refused_collection_does_not_hide_what_the_others_did(make: Callable[..., Rows]) -> None:
-    gone, other = make(), make()
+def test_a_refused_collection_does_not_hide_what_the_others_did(make: Callable[..., Rows], rows: Rows) -> None:
+    gone, other = make(read=False), rows
     gone.target.catalog.drop_collection("default", gone.wanted.name, NOW)
     with pytest.raises(Refused, match=gone.wanted.name):
         gone.write(gone.insert([1]), other.insert([2], 2.0))
@@ -414,8 +414,7 @@ def test_rows_find_a_collection_that_was_renamed_and_not_the_one_that_has_its_na
     rows.target.catalog.drop_collection("default", former.name, NOW)
 
 
-def test_what_was_answered_outlives_a_kill_and_calls_go_on(make: Callable[..., Rows], target: RowTarget) -> None:
-    rows = make()
+def test_what_was_answered_outlives_a_kill_and_calls_go_on(rows: Rows, target: RowTarget) -> None:
     rows.write(rows.insert(list(range(100)), 1.0), rows.delete([0]))
     target.restart()
     give_up = time.monotonic() + 120
