@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -96,12 +96,12 @@ class _Reading:
         return MilvusConnect()
 
     def _milvus(self, given: Mapping[str, Any]) -> MilvusConnect:
-        connect = MilvusConnect(**{**given, "dial_config": DialConfig(**given.get("dial_config", {}))})
+        sink = self._extension("sink", SinkKind, SinkKind.STANDBY)
+        connect = MilvusConnect(**{**given, "dial_config": DialConfig(**given.get("dial_config", {})), "sink": sink})
         self.problems += (f"milvus_connect_param.{problem}" for problem in _milvus_problems(connect))
         return MilvusConnect.from_dict(
             connect.to_dict()
             | {
-                "sink": self._extension("sink", SinkKind, SinkKind.STANDBY),
                 "connect_timeout": connect.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
                 "channel_num": connect.channel_num or DEFAULT_CHANNEL_NUM,
             }
@@ -248,6 +248,9 @@ def _milvus_problems(connect: MilvusConnect) -> Iterator[str]:
 
 
 def _address_problems(connect: MilvusConnect) -> Iterator[str]:
+    if connect.file:
+        yield from _file_problems(connect)
+        return
     if not connect.uri:
         if not connect.host:
             yield "host: expected with port, or uri"
@@ -264,6 +267,16 @@ def _address_problems(connect: MilvusConnect) -> Iterator[str]:
         return
     if by_uri.address != by_host.address:
         yield "uri: is another address than host and port; expected one of them"
+
+
+def _file_problems(connect: MilvusConnect) -> Iterator[str]:
+    """Of a Milvus Lite, which knows no users and no TLS."""
+    if connect.sink is not SinkKind.SDK:
+        yield 'uri: is a file of Milvus Lite, which is no standby; give "extension": {"sink": "sdk"} with it'
+    dial = connect.dial_config
+    others = (connect.host, connect.port, connect.auth_token, connect.enable_tls, *astuple(dial))
+    if any(others):
+        yield "uri: is a file; expected no host, port, credentials or TLS with it"
 
 
 def _repeated(names: list[str]) -> list[str]:

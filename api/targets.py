@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import MilvusConnect, SinkKind
 from cdc_core.preflight.target_look import ANSWER_SECONDS, OpenTarget
 from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_client import MilvusChannel
+from cdc_core.sink.milvus_manner import AsStandby, ByKey
 from cdc_core.sink.milvus_replicate import MilvusReplicate
+from cdc_core.sink.milvus_rows import MilvusRows
 from cdc_core.sink.milvus_tls import ages
 from cdc_core.sink.milvus_version import server_version
 
@@ -42,4 +44,10 @@ class LiveTargets:
 
 def _open(connect: MilvusConnect) -> OpenTarget:
     channel = MilvusChannel(replace(connect, connect_timeout=int(ANSWER_SECONDS)), ANSWER_SECONDS)
-    return OpenTarget(MilvusReplicate(channel), MilvusCatalog(channel), lambda: server_version(channel, ANSWER_SECONDS))
+    by_key = connect.sink is SinkKind.SDK
+    return OpenTarget(
+        sink=MilvusRows(channel) if by_key else MilvusReplicate(channel),
+        catalog=MilvusCatalog(channel, ByKey() if by_key else AsStandby()),
+        version=lambda: server_version(channel, ANSWER_SECONDS),
+        by_key=by_key,
+    )

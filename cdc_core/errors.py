@@ -13,6 +13,7 @@ CdcError
 │   ├── Refused               the target will never take this call as it is
 │   └── TaskStopped           the whole task cannot go on (credentials refused, say)
 │       ├── NoStandby         the target refuses replicated messages
+│       ├── IsStandby         the target takes nothing but replicated messages
 │       └── NotSupported      the target does not know this call
 ├── LeaseLost                 somebody else may own the channel now: stop, write nothing more
 └── Stopping                  a stop was asked for: leave cleanly
@@ -82,6 +83,10 @@ class NotSupported(TaskStopped):
 
 class NoStandby(TaskStopped):
     """The target is a Milvus, but no standby."""
+
+
+class IsStandby(TaskStopped):
+    """The target is a standby, and is to be written as any other Milvus."""
 
 
 class LeaseLost(CdcError):

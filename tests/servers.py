@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from deploy.local import Etcd, Kafka, Milvus, MilvusOptions, Nats, Pulsar, Redis, Stack, Unavailable
+from deploy.local import Etcd, Kafka, Milvus, MilvusLite, MilvusOptions, Nats, Pulsar, Redis, Stack, Unavailable
 
 # Seconds. A killed Milvus answers queries about twice this later, instead of 35 s; a test must not suspend one longer.
 _SESSION_TTL = 10
@@ -62,6 +62,21 @@ def standby_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]
     """
     options = MilvusOptions(name="alone", standby=True, session_ttl=_SESSION_TTL)
     with or_skip(lambda: Milvus(tmp_path_factory.mktemp("standby"), options)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ordinary_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """A Milvus with ordinary settings, for what writes to it by its ordinary API; tests keep apart by collection."""
+    options = MilvusOptions(name="ordinary", session_ttl=_SESSION_TTL)
+    with or_skip(lambda: Milvus(tmp_path_factory.mktemp("ordinary"), options)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
+    """A Milvus Lite in a process of its own; tests keep apart by collection."""
+    with or_skip(lambda: MilvusLite(tmp_path_factory.mktemp("lite"))) as server:
         yield server
 
 

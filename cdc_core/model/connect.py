@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -35,6 +36,7 @@ class VectorFormat(StrEnum):
 
 
 _DEFAULT_PORTS = {"http": 19530, "tcp": 19530, "https": 443}
+_LITE = ".db"
 _EXPECTED = "expected http://host:port, https://host:port or host:port"
 
 
@@ -106,8 +108,16 @@ class MilvusConnect:
     sink: SinkKind = SinkKind.STANDBY
 
     @property
+    def file(self) -> str:
+        """The path of a Milvus Lite, in one spelling; '' of a server. It is as the workers' directory has it."""
+        uri = self.uri.strip()
+        return posixpath.normpath(uri) if uri.endswith(_LITE) and "://" not in uri else ""
+
+    @property
     def endpoint(self) -> Endpoint:
         """:raises ValueError: neither `uri` nor `host` and `port` is an address."""
+        if self.file:
+            raise ValueError(f"a file; {_EXPECTED}")
         if self.uri:
             return Endpoint.parse(self.uri)
         host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
@@ -115,8 +125,8 @@ class MilvusConnect:
 
     @property
     def address(self) -> str:
-        """`host:port`, normalized."""
-        return self.endpoint.address
+        """`host:port`, normalized, or the path of a file. :raises ValueError: it is none."""
+        return self.file or self.endpoint.address
 
     @property
     def identity(self) -> str:
@@ -127,7 +137,7 @@ class MilvusConnect:
     def tls(self) -> bool:
         """Files to dial with mean TLS, too: nothing travels in the clear by an oversight."""
         files = (self.dial_config.server_pem_path, self.dial_config.ca_pem_path, self.dial_config.client_pem_path)
-        return self.enable_tls or self.endpoint.tls or any(files)
+        return self.enable_tls or any(files) or self.endpoint.tls
 
     @property
     def auth_token(self) -> str:

@@ -83,7 +83,7 @@ class WorkerFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that was found out for one task; `target` is None when it is no Milvus."""
+    """All that was found out for one task; `target` is None when it is no Milvus server."""
 
     source: SourceFacts
     target: TargetFacts | None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cdc_core.errors import CdcError
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import MilvusConnect, SinkKind
 from cdc_core.model.task import TaskSpec
 from cdc_core.preflight import source_checks, target_checks, worker_checks
 from cdc_core.preflight.check import Check, Report
-from cdc_core.preflight.facts import Facts, chosen
+from cdc_core.preflight.facts import Chosen, Facts, TargetFacts, chosen
 from cdc_core.transform.filter import Selection
 from cdc_core.transform.mapping import Names
 
@@ -27,9 +29,19 @@ def judge(spec: TaskSpec, facts: Facts) -> Report:
     if target and isinstance(spec.target, MilvusConnect):
         checks += [
             target_checks.reachable(target),
-            target_checks.standby(target),
-            target_checks.version(target),
-            target_checks.channels(target, spec.target.channel_num, collections),
+            *_of_its_kind(spec.target, target, collections),
             target_checks.schemas(target, collections),
         ]
+    elif isinstance(spec.target, MilvusConnect):
+        checks.append(target_checks.file(spec.target.file, facts.workers.workers))
     return Report((*checks, worker_checks.workers(facts.workers, collections)))
+
+
+def _of_its_kind(connect: MilvusConnect, target: TargetFacts, collections: Sequence[Chosen]) -> list[Check]:
+    if connect.sink is SinkKind.SDK:
+        return [target_checks.no_standby(target), target_checks.version_by_key(target)]
+    return [
+        target_checks.standby(target),
+        target_checks.version(target),
+        target_checks.channels(target, connect.channel_num, collections),
+    ]

@@ -68,7 +68,7 @@ class Preflight:
     def look(self, spec: TaskSpec, tasks: Iterable[Task]) -> Facts:
         """Source and target at the same time; `tasks` are all there are. :raises StateUnavailable:"""
         workers = look_at_workers(self._workers, self._channels, tasks)
-        if not isinstance(spec.target, MilvusConnect):
+        if not isinstance(spec.target, MilvusConnect) or spec.target.file:
             return Facts(self._source_facts(spec), None, workers)
         connect = spec.target
         target = answer_of(lambda: self._open_target(connect))

@@ -1,4 +1,4 @@
-"""Judgements about the target, a standby Milvus. Pure."""
+"""Judgements about the target, a Milvus. Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from cdc_core.sink.compare import difference
 _OLDEST = (2, 3, 2)
 """The first one that knows ReplicateMessage."""
 _TRIED = (2, 3)
+_OLDEST_BY_KEY = (2, 3, 0)
+"""The first one whose upserts can be relied upon."""
+_LITE = "milvus_lite"
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CHANNEL = re.compile(r"_(\d+)$")
@@ -22,7 +25,10 @@ _UNREACHABLE_ADVICE = "start the target, or mend its address, port and TLS files
 _REFUSING_ADVICE = (
     "mend milvus_connect_param: the address of a Milvus, username and password or token, TLS files on every host"
 )
-_STANDBY_ADVICE = "set common.ttMsgEnabled to false in the target's milvus.yaml and restart it"
+_STANDBY_ADVICE = (
+    "set common.ttMsgEnabled to false in the target's milvus.yaml and restart it, or have it written as by any client, "
+    'by primary key: "extension": {"sink": "sdk"}'
+)
 _TWIN_ADVICE = "drop it on the target, or make it there like the source's"
 _DOWN = "the target did not answer"
 _NO_NAMES = "the source's etcd did not answer"
@@ -50,8 +56,7 @@ def version(facts: TargetFacts) -> Check:
     """Of the target's server."""
     if isinstance(facts.version, CdcError):
         return not_looked_at("version", _DOWN)
-    found = _VERSION.search(facts.version)
-    number = tuple(map(int, found.groups())) if found else ()
+    number = _number(facts.version)
     if number and number < _OLDEST:
         message = f"the target is a Milvus {facts.version}, which does not know ReplicateMessage"
         return failed("version", message, "take a Milvus 2.3.2 or later as the standby", lasting=True)
@@ -59,6 +64,40 @@ def version(facts: TargetFacts) -> Check:
         message = f"the target says that its version is {facts.version!r}; this system was tried with 2.3"
         return warned("version", message, "try it with data that you can lose first")
     return passed("version", f"Milvus {facts.version}")
+
+
+def no_standby(facts: TargetFacts) -> Check:
+    """It takes ordinary writes."""
+    if isinstance(facts.standby, CdcError):
+        return not_looked_at("standby", _DOWN)
+    if facts.standby:
+        message = "this Milvus is a standby, which refuses ordinary writes"
+        return failed("standby", message, "leave out extension.sink, or give another Milvus", lasting=True)
+    return passed("standby", "it takes ordinary writes")
+
+
+def version_by_key(facts: TargetFacts) -> Check:
+    """Of a server that is written as by any client."""
+    if isinstance(facts.version, CdcError):
+        return not_looked_at("version", _DOWN)
+    number = _number(facts.version)
+    if facts.version.startswith(_LITE) or number[:2] == _TRIED:
+        return passed("version", f"Milvus {facts.version}")
+    if number and number < _OLDEST_BY_KEY:
+        message = f"the target is a Milvus {facts.version}, older than 2.3"
+        return failed("version", message, "take a Milvus 2.3 or later", lasting=True)
+    message = (
+        f"the target says that its version is {facts.version!r}; writing by key was tried with 2.3 and Milvus Lite"
+    )
+    return warned("version", message, "try it with data that you can lose first")
+
+
+def file(path: str, workers: int) -> Check:
+    """A Milvus Lite: it belongs to the worker that opens it first, so nobody else looks."""
+    if workers > 1:
+        message = f"{path}: only one process may open a Milvus Lite file, and {workers} workers are alive"
+        return failed("target", message, "end all but one of them", lasting=False)
+    return warned("target", f"{path} is not looked at: only the worker may open it", "have one worker, on that host")
 
 
 def channels(facts: TargetFacts, channel_num: int, collections: Sequence[Chosen]) -> Check:
@@ -96,3 +135,8 @@ def schemas(facts: TargetFacts, collections: Sequence[Chosen]) -> Check:
         return warned("schemas", message, "validate again when the target has less to do")
     new = len(collections) - len(there)
     return passed("schemas", f"{len(there)} collections are on the target already and alike, {new} will be made")
+
+
+def _number(version: str) -> tuple[int, ...]:
+    found = _VERSION.search(version)
+    return tuple(map(int, found.groups())) if found else ()

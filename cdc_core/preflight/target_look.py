@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from cdc_core.clock import Clock
-from cdc_core.errors import CdcError, NoStandby
+from cdc_core.errors import CdcError, IsStandby, NoStandby
 from cdc_core.preflight.facts import Chosen, TargetFacts, answer_of
-from cdc_core.sink.base import Sink, TargetCatalog, TargetCollection
+from cdc_core.sink.base import TargetCatalog, TargetCollection
 
 ANSWER_SECONDS = 3.0
 """How long a target may take for one answer: a healthy one takes milliseconds."""
@@ -16,13 +17,23 @@ COMPARE_SECONDS = 3.0
 """How long collections of the target are looked at: a few milliseconds each."""
 
 
+class Checkable(Protocol):
+    """A `Sink` or a `RowSink`, as far as it is asked here."""
+
+    def check(self, timeout: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpenTarget:
-    """A target to ask; `version` is its server's, and raises as the methods of `TargetCatalog` do."""
+    """A target to ask; `version` is its server's, and raises as the methods of `TargetCatalog` do. `by_key` when rows
+    are to be written by their keys: `sink` is a `RowSink` then."""
 
-    sink: Sink
+    sink: Checkable
     catalog: TargetCatalog
     version: Callable[[], str]
+    by_key: bool = False
 
 
 def look_at_target(target: OpenTarget) -> TargetFacts:
@@ -30,7 +41,7 @@ def look_at_target(target: OpenTarget) -> TargetFacts:
     version = answer_of(target.version)
     if isinstance(version, CdcError):
         return TargetFacts.unknown(version)
-    standby = answer_of(lambda: _is_standby(target.sink))
+    standby = answer_of(lambda: _is_standby(target))
     if isinstance(standby, CdcError):
         return replace(TargetFacts.unknown(standby), version=version)
     return TargetFacts(version, standby, frozenset(), {})
@@ -55,12 +66,14 @@ def look_at_twins(
     return replace(facts, twins=found)
 
 
-def _is_standby(sink: Sink) -> bool:
+def _is_standby(target: OpenTarget) -> bool:
     try:
-        sink.check(ANSWER_SECONDS)
+        target.sink.check(ANSWER_SECONDS)
     except NoStandby:
         return False
-    return True
+    except IsStandby:
+        return True
+    return not target.by_key
 
 
 def _existing(catalog: TargetCatalog, collections: Sequence[Chosen]) -> set[tuple[str, str]]:

@@ -94,7 +94,10 @@ class RowSink(Protocol):
         ...
 
     def check(self, timeout: float) -> None:
-        """Whether the target is reachable and takes the credentials. Writes nothing. Raises as `write`."""
+        """Whether the target is reachable and takes the credentials. Writes nothing. Raises as `write`.
+
+        :raises IsStandby: it is a Milvus that takes replicated messages only.
+        """
         ...
 
     def close(self) -> None:
@@ -131,7 +134,9 @@ class TargetCatalog(Protocol):
     """
 
     def pchannels(self) -> frozenset[str]:
-        """Every pchannel on which the target has a vchannel, over all databases: all of them need ticks."""
+        """Every pchannel on which the target has a vchannel, over all databases: all of them need ticks. None where
+        rows go by their keys.
+        """
         ...
 
     def databases(self) -> frozenset[str]: ...
@@ -154,7 +159,8 @@ class TargetCatalog(Protocol):
 
     def create_collection(self, collection: Collection) -> None:
         """With the source's schema, shards, properties, field ids and creation time (`database` and `name` are
-        the target's). One that exists is left alone: compare it by `compare.difference`.
+        the target's). One that exists is left alone: compare it by `compare.difference`. Where rows go by their keys,
+        keys are given also to what makes its own at the source (autoID).
 
         :raises Refused: also when the database does not exist, or an alias has the name.
         """
@@ -203,9 +209,9 @@ class TargetCatalog(Protocol):
     def apply(self, operation: Operation) -> None:
         """Index, load, release, flush and database operations, after a look at what is there already.
 
-        A load returns before it is done. A flush waits until its channels have had a tick. What the operation needs
-        and is missing (a collection dropped meanwhile) makes a release, a flush and a drop no work, and a load and
-        a create `Refused`.
+        A load returns before it is done. A flush of a standby waits until its channels have had a tick. What the
+        operation needs and is missing (a collection dropped meanwhile) makes a release, a flush and a drop no work,
+        and a load and a create `Refused`.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cdc_core.codec.protobuf import schema_pb2
@@ -13,20 +13,23 @@ FIRST_USER_FIELD = 100
 """Milvus numbers the fields of a new collection from here, in the order of the request, `$meta` last."""
 
 _PARAMETERS = ("dim", "max_length", "max_capacity")
-_PROPERTIES = ("is_primary_key", "autoID", "is_partition_key", "nullable", "element_type")
+_PROPERTIES = ("is_primary_key", "is_partition_key", "nullable", "element_type")
+_INTERNAL = ((0, "RowID"), (1, "Timestamp"))
+"""Milvus Lite shows every field with the id 0."""
 
 
 def difference(source: Collection, target: TargetCollection) -> str | None:
     """The first thing that keeps the target's collection from being the source's twin, in words; None when it is.
 
-    Field ids count: rows carry them, and the target stores by them. Pure.
+    Field ids count: rows carry them, and the target stores by them. Not so where rows go by their keys (no vchannels):
+    there shards and field ids are the target's own, and keys must be given. Pure.
     """
     return next(_differences(source, target), None)
 
 
 def user_fields(schema: Any) -> list[Any]:
     """The fields a user has made, in the order of their ids."""
-    fields = [field for field in schema.fields if not field.is_dynamic and field.fieldID not in (0, 1)]
+    fields = [field for field in schema.fields if not field.is_dynamic and (field.fieldID, field.name) not in _INTERNAL]
     return sorted(fields, key=lambda field: field.fieldID)
 
 
@@ -37,7 +40,8 @@ def is_dynamic(schema: Any) -> bool:
 def _differences(source: Collection, target: TargetCollection) -> Iterator[str]:
     ours = schema_pb2.CollectionSchema.FromString(source.schema)
     theirs = schema_pb2.CollectionSchema.FromString(target.schema)
-    if source.shards != target.shards:
+    by_key = not target.vchannels
+    if not by_key and source.shards != target.shards:
         yield f"{source.shards} shards, on the target {target.shards}"
     if is_dynamic(ours) != is_dynamic(theirs):
         yield f"dynamic fields are {_on(is_dynamic(ours))}, on the target {_on(is_dynamic(theirs))}"
@@ -48,9 +52,11 @@ def _differences(source: Collection, target: TargetCollection) -> Iterator[str]:
             yield f"field {field.name!r} is missing on the target"
         else:
             yield from _field_differences(field, other)
+            yield from _differences_by_key(field, other) if by_key else _differences_of_twins(field, other)
     for name in by_name:
         yield f"field {name!r} exists on the target only"
-    yield from _dynamic_id_difference(ours)
+    if not by_key:
+        yield from _dynamic_id_difference(ours)
 
 
 def _field_differences(ours: Any, theirs: Any) -> Iterator[str]:
@@ -60,12 +66,28 @@ def _field_differences(ours: Any, theirs: Any) -> Iterator[str]:
     for name in _PROPERTIES:
         if getattr(ours, name) != getattr(theirs, name):
             yield f"field {ours.name!r} has {name} {getattr(ours, name)}, on the target {getattr(theirs, name)}"
-    for name in _PARAMETERS:
+
+
+def _differences_by_key(ours: Any, theirs: Any) -> Iterator[str]:
+    if theirs.autoID:
+        yield f"field {theirs.name!r} makes its keys itself on the target (autoID): make it there without"
+    shown = [name for name in _PARAMETERS if _parameter(theirs, name) is not None]  # Milvus Lite does not show all
+    yield from _parameter_differences(ours, theirs, shown)
+
+
+def _differences_of_twins(ours: Any, theirs: Any) -> Iterator[str]:
+    yield from _parameter_differences(ours, theirs, _PARAMETERS)
+    if ours.autoID != theirs.autoID:
+        yield f"field {ours.name!r} has autoID {ours.autoID}, on the target {theirs.autoID}"
+    if ours.fieldID != theirs.fieldID:
+        yield f"field {ours.name!r} has field id {ours.fieldID}, on the target {theirs.fieldID}"
+
+
+def _parameter_differences(ours: Any, theirs: Any, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
         mine, other = _parameter(ours, name), _parameter(theirs, name)
         if mine != other:
             yield f"field {ours.name!r} has {name} {mine}, on the target {other}"
-    if ours.fieldID != theirs.fieldID:
-        yield f"field {ours.name!r} has field id {ours.fieldID}, on the target {theirs.fieldID}"
 
 
 def _dynamic_id_difference(schema: Any) -> Iterator[str]:

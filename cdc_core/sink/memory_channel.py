@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cdc_core.codec import head
+from cdc_core.codec import head, keys
 from cdc_core.codec.protobuf import msg_pb2
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import ZERO, Tso
-from cdc_core.sink.memory_rows import Row, keys_of_delete, of_insert
+from cdc_core.sink.memory_rows import Row, of_insert
 from cdc_core.source.base import Record
 
 _ROWS = (Kind.INSERT, Kind.DELETE)
@@ -43,7 +43,7 @@ class StoredRows:
         """Rows of equal timestamps survive: so an upsert keeps its new row."""
         request = msg_pb2.DeleteRequest.FromString(message.payload)
         before: dict[object, int] = {}
-        for key, timestamp in zip(keys_of_delete(request), request.timestamps, strict=True):
+        for key, timestamp in zip(keys.of_delete(request), request.timestamps, strict=True):
             before[key] = max(before.get(key, 0), timestamp)
         self.rows = [row for row in self.rows if not self._is_deleted(row, before, message)]
 

@@ -21,12 +21,6 @@ def of_insert(request: Any) -> list[dict[str, object]]:
     return [{name: values[row] for name, values in columns.items()} for row in range(request.num_rows)]
 
 
-def keys_of_delete(request: Any) -> list[int | str]:
-    """The primary keys of a DeleteRequest, one per row timestamp."""
-    kind = request.primary_keys.WhichOneof("id_field")
-    return list(getattr(request.primary_keys, kind).data if kind else request.int64_primary_keys)
-
-
 def _values(column: Any) -> list[object]:
     if column.WhichOneof("field") == "vectors":
         return _vectors(column.vectors)

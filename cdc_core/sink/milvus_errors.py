@@ -6,6 +6,7 @@ and nothing is given up because of an answer nobody has seen before.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
@@ -70,8 +71,17 @@ _TRANSIENT_TEXTS = ("getsegmentid failed", "not ready", "unavailable", "deadline
 _NEVER_SENT = ("failed to connect", "connection refused", "name resolution", "tcp handshaker shutdown")
 """Of a call without an answer: it never reached the target, so it cannot live on there."""
 
+_IO_FAILED = 1001
+"""Also what a row is refused with whose JSON is none, or none that this server takes."""
+_LITE_ILLEGAL_ARGUMENT = 6
+"""Milvus Lite has it as the old code, too; elsewhere 6 is another one, and passes."""
+_LITE_NO_DATABASE = re.compile(r"database '.*' does not exist")
+
 _GENERIC = 65535
-_STANDBY_ADVICE = "the target is no standby: set common.ttMsgEnabled to false in its configuration"
+_STANDBY_ADVICE = (
+    "the target is no standby: set common.ttMsgEnabled to false in its configuration, or have it written as by any "
+    'client, with "extension": {"sink": "sdk"}'
+)
 _CREDENTIALS_ADVICE = "the target refuses the credentials: give a user that may write, or its token"
 
 
@@ -85,7 +95,14 @@ def of_status(what: str, status: Any) -> CdcError | None:
         return NoStandby(f"{_STANDBY_ADVICE} ({text})")
     if code in _UNAUTHENTICATED_CODES:
         return TaskStopped(f"{_CREDENTIALS_ADVICE} ({text})")
-    if code in _PERMANENT_CODES or (code == _GENERIC and _is_permanent(status.reason)):
+    is_illegal_for_lite = code == status.error_code == _LITE_ILLEGAL_ARGUMENT
+    is_no_json = code == _IO_FAILED and "json:" in status.reason
+    if (
+        is_illegal_for_lite
+        or is_no_json
+        or code in _PERMANENT_CODES
+        or (code == _GENERIC and _is_permanent(status.reason))
+    ):
         return Refused(text)
     return TargetUnavailable(text)
 
@@ -111,7 +128,9 @@ def of_call(what: str, error: Exception) -> CdcError:
 
 def is_missing(status: Any, *codes: int) -> bool:
     """Whether the answer says that one of these kinds of object does not exist."""
-    return status.code in codes
+    if status.code in codes:
+        return True
+    return DATABASE_NOT_FOUND in codes and _LITE_NO_DATABASE.fullmatch(status.reason) is not None
 
 
 def _is_permanent(reason: str) -> bool:

@@ -1,4 +1,4 @@
-"""Operations of the source's op channel, done on a standby Milvus."""
+"""Operations of the source's op channel, done on a Milvus."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from cdc_core.codec.protobuf import common_pb2, milvus_pb2
 from cdc_core.errors import NotSupported, Refused, TargetUnavailable
 from cdc_core.sink import milvus_errors
 from cdc_core.sink.milvus_client import MilvusChannel
+from cdc_core.sink.milvus_manner import Manner
 
 _GONE = (milvus_errors.COLLECTION_NOT_FOUND, milvus_errors.DATABASE_NOT_FOUND)
 _EXISTS = ("already exist", "is already", "already been granted")
 _ABSENT = ("not found", "not exist", "isn't existed", "not been granted")
+_LITE_HAS_INDEX = "index already exists for field"
 _OF_USERS = {
     OperationKind.CREATE_CREDENTIAL: ("CreateCredential", _EXISTS),
     OperationKind.DELETE_CREDENTIAL: ("DeleteCredential", _ABSENT),
@@ -36,8 +38,9 @@ _LOADED = (common_pb2.LoadStateLoading, common_pb2.LoadStateLoaded)
 class MilvusOperations:
     """Every one is idempotent. Thread-safe."""
 
-    def __init__(self, channel: MilvusChannel) -> None:
+    def __init__(self, channel: MilvusChannel, manner: Manner) -> None:
         self._channel = channel
+        self._manner = manner
         self._actions: dict[OperationKind, Callable[[Operation], None]] = {
             OperationKind.LOAD_PARTITIONS: self._load_partitions,
             OperationKind.RELEASE_PARTITIONS: self._release_partitions,
@@ -58,8 +61,8 @@ class MilvusOperations:
         self._actions[operation.kind](operation)
 
     def _create_index(self, operation: Operation) -> None:
-        # The server itself takes an equal index for done.
-        self._run("CreateIndex", operation, collection_name=operation.collection)
+        # The server itself takes an equal index for done; Milvus Lite refuses it.
+        self._run("CreateIndex", operation, done=(_LITE_HAS_INDEX,), collection_name=operation.collection)
 
     def _drop_index(self, operation: Operation) -> None:
         missing = (*_GONE, milvus_errors.INDEX_NOT_FOUND)
@@ -126,8 +129,7 @@ class MilvusOperations:
         for field in names:
             request.ClearField(field)
         request.MergeFrom(type(request)(**names))
-        request.base.replicateInfo.isReplicate = True
-        request.base.replicateInfo.msgTimestamp = operation.timestamp
+        self._manner.mark(request.base, operation.timestamp)
         what = f"{operation.kind.name} of {'.'.join(filter(None, [operation.database, *operation.collections]))}"
         try:
             answer = self._channel.call(method, request, _SECONDS.get(method))

@@ -12,6 +12,7 @@ from deploy.local.kafka import Kafka
 from deploy.local.kafka_security import KafkaProtocol, KafkaSecurity
 from deploy.local.milvus import Milvus
 from deploy.local.milvus_config import MilvusOptions, MilvusTls
+from deploy.local.milvus_lite import MilvusLite
 from deploy.local.nats_server import Nats
 from deploy.local.pulsar import Pulsar
 from deploy.local.pulsar_security import PulsarSecurity
@@ -26,6 +27,7 @@ __all__ = [
     "KafkaSecurity",
     "LocalServerError",
     "Milvus",
+    "MilvusLite",
     "MilvusOptions",
     "MilvusTls",
     "Nats",

@@ -24,8 +24,9 @@ from cdc_core.model.task import Beginning, CollectionSelector, Desired, OnUndeco
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from cdc_core.pipeline.engine import Engine
-from cdc_core.pipeline.transport import Replicated
+from cdc_core.pipeline.transport import Keyed, Replicated
 from cdc_core.sink.memory import MemoryTarget
+from cdc_core.sink.memory_keyed import MemoryKeyedTarget
 from cdc_core.source.memory import MemoryQueue
 from cdc_core.source.memory_catalog import MemoryCatalog
 from tests.contract.recorder import Recorder
@@ -95,9 +96,9 @@ class MortalRedis(redis.Redis):
 
 
 class MortalTarget:
-    """The target as one process reaches it: `Sink` and `TargetCatalog`."""
+    """The target as one process reaches it: `Sink` or `RowSink`, and `TargetCatalog`."""
 
-    def __init__(self, target: MemoryTarget, life: Life, recorder: Recorder) -> None:
+    def __init__(self, target: MemoryTarget | MemoryKeyedTarget, life: Life, recorder: Recorder) -> None:
         self._target = target
         self._life = life
         self._recorder = recorder
@@ -129,7 +130,15 @@ class MortalTarget:
 class Worker:
     """One process: an engine, a thread per channel, and the renewals that its supervisor would make."""
 
-    def __init__(self, number: int, url: str, keys: Keys, source: Source, target: MemoryTarget, rec: Recorder) -> None:
+    def __init__(
+        self,
+        number: int,
+        url: str,
+        keys: Keys,
+        source: Source,
+        target: MemoryTarget | MemoryKeyedTarget,
+        rec: Recorder,
+    ) -> None:
         self.id = f"worker-{number}-{uuid.uuid4().hex[:6]}"
         self.life = Life()
         self.outcomes: list[str] = []
@@ -139,6 +148,7 @@ class Worker:
         self._client.life = self.life
         self._threads: list[threading.Thread] = []
         mortal = MortalTarget(target, self.life, rec)
+        transport = Keyed if isinstance(target, MemoryKeyedTarget) else Replicated
         self.engine = Engine(
             self.id,
             self._client,
@@ -147,7 +157,7 @@ class Worker:
             clock=self._clock,
             open_queue=lambda: source.queue,
             open_catalog=lambda: source.catalog,
-            open_target=lambda _connect: (Replicated(mortal), mortal),
+            open_target=lambda _connect: (transport(mortal), mortal),
             channel_prefix="by-dev",
             default_partition="_default",
             keepalive=True,
@@ -205,7 +215,7 @@ class Source:
 class Cluster:
     """The Redis, the target and the workers; also does what the leader does, at the pace of the test."""
 
-    def __init__(self, url: str, source: Any, target: MemoryTarget, rng: random.Random) -> None:
+    def __init__(self, url: str, source: Any, target: MemoryTarget | MemoryKeyedTarget, rng: random.Random) -> None:
         self.keys = Keys(f"t{uuid.uuid4().hex[:8]}:")
         self.client = redis.Redis.from_url(url, decode_responses=True)
         self.channels = ChannelStore(self.client, self.keys)

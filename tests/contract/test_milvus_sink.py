@@ -14,8 +14,9 @@ from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.connect import DialConfig, MilvusConnect
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.base import TargetCollection
-from cdc_core.sink.milvus_catalog import MilvusCatalog, replicated
+from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_client import MilvusChannel
+from cdc_core.sink.milvus_manner import AsStandby, base_of
 from cdc_core.sink.milvus_replicate import MilvusReplicate
 from cdc_core.sink.milvus_version import server_version
 from deploy.local import Milvus, MilvusOptions, Stack
@@ -84,14 +85,16 @@ def test_an_alias_is_not_taken_for_a_collection(standby: RealStandby) -> None:
     wanted = collection(fresh("behind"))
     alias = fresh("alias")
     standby.catalog.create_collection(wanted)
-    request = milvus_pb2.CreateAliasRequest(base=replicated(wanted.created), collection_name=wanted.name, alias=alias)
+    request = milvus_pb2.CreateAliasRequest(
+        base=base_of(AsStandby(), wanted.created), collection_name=wanted.name, alias=alias
+    )
     assert standby.channel.call("CreateAlias", request).code == 0
     assert standby.catalog.describe("default", alias) is None
     with pytest.raises(Refused, match="alias"):
         standby.catalog.create_collection(collection(alias))
     standby.catalog.drop_collection("default", alias, wanted.created)
     assert standby.catalog.describe("default", wanted.name) is not None
-    dropped = milvus_pb2.DropAliasRequest(base=replicated(wanted.created), alias=alias)
+    dropped = milvus_pb2.DropAliasRequest(base=base_of(AsStandby(), wanted.created), alias=alias)
     assert standby.channel.call("DropAlias", dropped).code == 0
     standby.catalog.drop_collection("default", wanted.name, wanted.created)
 

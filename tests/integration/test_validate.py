@@ -92,7 +92,8 @@ def test_a_target_that_is_no_standby_refuses_a_create(api: Api, state: redis.Red
     message = api.refused(api.create("a"))
     assert message == (
         "fail to handle the create request, error: standby: the target is no standby: it refuses replicated messages; "
-        "set common.ttMsgEnabled to false in the target's milvus.yaml and restart it"
+        "set common.ttMsgEnabled to false in the target's milvus.yaml and restart it, or have it written as by any "
+        'client, by primary key: "extension": {"sink": "sdk"}'
     )
     assert state.keys("*") == []
     assert (api.source.asked, api.office.tickets) == (0, [])

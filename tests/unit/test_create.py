@@ -8,6 +8,7 @@ from api.create import spec_of
 from api.errors import RefusedError
 from api.schemas import CreateSchema, load
 from cdc_core.coordination.log_switch import LogSettings
+from cdc_core.model.connect import SinkKind
 from cdc_core.model.position import Position
 from cdc_core.model.task import BufferConfig, CollectionSelector, DialConfig, MilvusConnect, OnUndecodable, TaskSpec
 from cdc_core.settings import Settings
@@ -86,3 +87,32 @@ def test_when_data_messages_are_logged() -> None:
     assert not sampling.wants_messages(now=101.0, logged=2)
     assert not sampling.wants_messages(now=161.0, logged=0)
     assert LogSettings(force=True).wants_messages(now=1e9, logged=10**6)
+
+
+def test_a_file_of_milvus_lite_is_a_target_of_its_own_kind_only() -> None:
+    made = spec(milvus_connect_param={"uri": "./films.db"}, extension={"sink": "sdk"}, collection_infos=[{"name": "a"}])
+    assert isinstance(made.target, MilvusConnect)
+    assert (made.target.sink, made.target.file, made.target.identity) == (SinkKind.SDK, "films.db", "films.db")
+
+
+@pytest.mark.parametrize(
+    ("connect", "extension", "complaint"),
+    [
+        ({"uri": "./films.db"}, {}, 'give "extension": {"sink": "sdk"}'),
+        ({"uri": "./films.db", "token": "a:b"}, {"sink": "sdk"}, "no host, port, credentials or TLS"),
+        ({"uri": "/films.db", "host": "h", "port": 1}, {"sink": "sdk"}, "no host, port, credentials or TLS"),
+        ({"uri": "/films.db", "dial_config": {"server_pem_path": "/c"}}, {"sink": "sdk"}, "credentials or TLS"),
+        ({"uri": "./films"}, {"sink": "sdk"}, "no address"),
+        ({"uri": "ftp://films.db"}, {"sink": "sdk"}, "unknown scheme"),
+        ({"uri": "http://target"}, {"sink": "other"}, "expected standby or sdk"),
+    ],
+)
+def test_what_is_no_such_file(connect: dict[str, Any], extension: dict[str, str], complaint: str) -> None:
+    with pytest.raises(RefusedError, match=complaint):
+        spec(milvus_connect_param=connect, extension=extension, collection_infos=[{"name": "a"}])
+
+
+def test_a_server_whose_name_ends_like_a_file_has_a_scheme_or_a_port() -> None:
+    for uri in ("http://films.db", "films.db:19530"):
+        made = spec(milvus_connect_param={"uri": uri}, collection_infos=[{"name": "a"}])
+        assert made.target.identity == "films.db:19530"

@@ -9,14 +9,14 @@ import pytest
 from cdc_core.errors import CdcError, NoStandby, SourceUnavailable, TargetUnavailable, TaskStopped
 from cdc_core.model.catalog import Catalog, Collection
 from cdc_core.model.channel import VChannel
-from cdc_core.model.connect import KafkaConnect, MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect, SinkKind
 from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector, NameMapping, TaskSpec
 from cdc_core.preflight.check import Check, Report, Status, failed, passed, warned
 from cdc_core.preflight.facts import Facts, Place, SourceFacts, TargetFacts, WorkerFacts
 from cdc_core.preflight.judge import judge
 from cdc_core.sink.base import TargetCollection
-from tests.messages import KEY, DataType, collection, schema_field
+from tests.messages import KEY, VECTOR, DataType, collection, schema_field
 
 pytestmark = pytest.mark.unit
 
@@ -262,6 +262,52 @@ MANY = {("default", "a"): OTHER, ("default", "b"): twin(collection("b", (KEY,)))
 )
 def test_the_target(name: str, facts: TargetFacts, wanted: TaskSpec, expected: Expected) -> None:
     holds(check(name, wanted=wanted, target=facts), expected)
+
+
+BY_KEY = TaskSpec("one", MilvusConnect(uri="target:19530", sink=SinkKind.SDK), spec("a").selectors)
+ORDINARY = target(standby=False, pchannels=frozenset())
+OWN_KEYS = schema_field(100, "id", DataType.Int64, is_primary_key=True, autoID=True)
+KEYLESS = twin(A, vchannels=(), schema=collection("a", (OWN_KEYS, VECTOR)).schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "expected"),
+    [
+        ("standby", ORDINARY, ("pass", "takes ordinary writes", "", False)),
+        ("standby", target(), ("fail", "is a standby", "leave out extension.sink", True)),
+        ("standby", TargetFacts.unknown(AWAY), ("warn", "not looked at", "validate again", False)),
+        ("version", ORDINARY, ("pass", "Milvus v2.3.5", "", False)),
+        ("version", replace(ORDINARY, version="milvus_lite-3.2.2"), ("pass", "milvus_lite", "", False)),
+        ("version", replace(ORDINARY, version="2.2.16"), ("fail", "older than 2.3", "2.3 or later", True)),
+        ("version", replace(ORDINARY, version="v2.6.1"), ("warn", "tried with 2.3 and Milvus Lite", "try", False)),
+        ("version", TargetFacts.unknown(AWAY), ("warn", "not looked at", "validate again", False)),
+        ("schemas", replace(ORDINARY, twins={("default", "a"): twin(A, vchannels=())}), FINE),
+        (
+            "schemas",
+            replace(ORDINARY, twins={("default", "a"): KEYLESS}),
+            ("fail", "makes its keys itself", "drop it", True),
+        ),
+    ],
+)
+def test_a_target_that_is_written_by_key(name: str, facts: TargetFacts, expected: Expected) -> None:
+    holds(check(name, wanted=BY_KEY, target=facts), expected)
+
+
+def test_the_channels_of_a_target_that_is_written_by_key_are_not_looked_at() -> None:
+    assert "channels" not in {each.name for each in judge(BY_KEY, Facts(SOURCE, ORDINARY, WORKERS)).checks}
+    for advice in (check("standby", target=ORDINARY)[2], check("standby", wanted=BY_KEY, target=target())[2]):
+        assert "sink" in advice
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [(1, ("warn", "only the worker may open it", "one worker", False)), (2, ("fail", "2 workers", "end all", False))],
+)
+def test_a_file_belongs_to_one_worker(workers: int, expected: Expected) -> None:
+    wanted = TaskSpec("one", MilvusConnect(uri="./films.db", sink=SinkKind.SDK), spec("a").selectors)
+    report = judge(wanted, Facts(SOURCE, None, replace(WORKERS, workers=workers)))
+    (found,) = (each for each in report.checks if each.name == "target")
+    holds((found.status, found.message, found.advice, found in report.refusing), expected)
 
 
 @pytest.mark.parametrize(

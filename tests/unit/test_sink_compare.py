@@ -63,3 +63,29 @@ def test_the_dynamic_field_s_id_counts_though_a_target_does_not_show_it() -> Non
     grown = collection("c", (KEY, VECTOR, meta, late), enable_dynamic_field=True)
     made = on_target(collection("c", (KEY, VECTOR, late), enable_dynamic_field=True))
     assert difference(grown, made) == "the dynamic field has field id 102, on the target 103"
+
+
+def by_key(source: Collection, target: Collection) -> str | None:
+    """To a target of which nobody sees channels."""
+    return difference(source, TargetCollection(1, "default", target.name, target.schema, (), {}, 2, {}))
+
+
+def test_where_rows_go_by_key_shards_ids_and_who_makes_keys_do_not_count() -> None:
+    auto = schema_field(100, "id", DataType.Int64, is_primary_key=True, autoID=True)
+    meta = schema_field(102, "$meta", DataType.JSON, is_dynamic=True)
+    late = schema_field(103, "late", DataType.Int64)
+    source = collection("c", (auto, VECTOR, meta, late), shards=2, enable_dynamic_field=True)
+    others = (schema_field(0, "late", DataType.Int64), schema_field(0, "v", DataType.FloatVector, dim=4))
+    given = schema_field(0, "id", DataType.Int64, is_primary_key=True)
+    assert by_key(source, collection("c", (*others, given), enable_dynamic_field=True)) is None
+
+
+def test_where_rows_go_by_key_the_target_must_not_make_keys_and_fields_count() -> None:
+    auto = schema_field(100, "id", DataType.Int64, is_primary_key=True, autoID=True)
+    for source in (KEY, auto):
+        assert "make it there without" in (
+            by_key(collection("c", (source, VECTOR)), collection("c", (auto, VECTOR))) or ""
+        )
+    wide = schema_field(101, "v", DataType.FloatVector, dim=8)
+    assert "has dim 4, on the target 8" in (by_key(collection("c", (KEY, VECTOR)), collection("c", (KEY, wide))) or "")
+    assert "is missing" in (by_key(collection("c", (KEY, VECTOR)), collection("c", (KEY,))) or "")
