@@ -19,7 +19,7 @@ _PROPERTIES = ("is_primary_key", "autoID", "is_partition_key", "nullable", "elem
 def difference(source: Collection, target: TargetCollection) -> str | None:
     """The first thing that keeps the target's collection from being the source's twin, in words; None when it is.
 
-    Field ids count: rows carry them, and the target stores by them. Pure.
+    On a target with channels the shards and field ids count: rows carry them, and it stores by them. Pure.
     """
     return next(_differences(source, target), None)
 
@@ -37,7 +37,8 @@ def is_dynamic(schema: Any) -> bool:
 def _differences(source: Collection, target: TargetCollection) -> Iterator[str]:
     ours = schema_pb2.CollectionSchema.FromString(source.schema)
     theirs = schema_pb2.CollectionSchema.FromString(target.schema)
-    if source.shards != target.shards:
+    by_id = bool(target.vchannels)
+    if by_id and source.shards != target.shards:
         yield f"{source.shards} shards, on the target {target.shards}"
     if is_dynamic(ours) != is_dynamic(theirs):
         yield f"dynamic fields are {_on(is_dynamic(ours))}, on the target {_on(is_dynamic(theirs))}"
@@ -47,13 +48,14 @@ def _differences(source: Collection, target: TargetCollection) -> Iterator[str]:
         if other is None:
             yield f"field {field.name!r} is missing on the target"
         else:
-            yield from _field_differences(field, other)
+            yield from _field_differences(field, other, by_id=by_id)
     for name in by_name:
         yield f"field {name!r} exists on the target only"
-    yield from _dynamic_id_difference(ours)
+    if by_id:
+        yield from _dynamic_id_difference(ours)
 
 
-def _field_differences(ours: Any, theirs: Any) -> Iterator[str]:
+def _field_differences(ours: Any, theirs: Any, *, by_id: bool) -> Iterator[str]:
     if ours.data_type != theirs.data_type:
         mine, other = (schema_pb2.DataType.Name(field.data_type) for field in (ours, theirs))
         yield f"field {ours.name!r} has type {mine}, on the target {other}"
@@ -64,7 +66,7 @@ def _field_differences(ours: Any, theirs: Any) -> Iterator[str]:
         mine, other = _parameter(ours, name), _parameter(theirs, name)
         if mine != other:
             yield f"field {ours.name!r} has {name} {mine}, on the target {other}"
-    if ours.fieldID != theirs.fieldID:
+    if by_id and ours.fieldID != theirs.fieldID:
         yield f"field {ours.name!r} has field id {ours.fieldID}, on the target {theirs.fieldID}"
 
 

@@ -1,11 +1,15 @@
-"""Rows out of messages, as Python values; for the memory target and for tests that look at rows."""
+"""Rows out of messages, as Python values.
+
+Source: milvus-proto, `msg.proto` and `schema.proto`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, object]
+"""Field name to value: arrays and float vectors are tuples; JSON, binary, half and sparse vectors are bytes."""
 
 _BYTES_PER_DIM: dict[str, Callable[[int], int]] = {
     "binary_vector": lambda dim: dim // 8,
@@ -17,7 +21,7 @@ _BYTES_PER_DIM: dict[str, Callable[[int], int]] = {
 
 def of_insert(request: Any) -> list[dict[str, object]]:
     """The rows of an InsertRequest: field name to value."""
-    columns = {column.field_name: _values(column) for column in request.fields_data}
+    columns = {column.field_name: values_of(column) for column in request.fields_data}
     return [{name: values[row] for name, values in columns.items()} for row in range(request.num_rows)]
 
 
@@ -27,12 +31,24 @@ def keys_of_delete(request: Any) -> list[int | str]:
     return list(getattr(request.primary_keys, kind).data if kind else request.int64_primary_keys)
 
 
-def _values(column: Any) -> list[object]:
+def values_of(column: Any) -> Sequence[object]:
+    """One value a row of a FieldData; None where the row has none."""
     if column.WhichOneof("field") == "vectors":
-        return _vectors(column.vectors)
+        return _with_gaps(column, _vectors(column.vectors))
     kind = column.scalars.WhichOneof("data")
-    values = list(getattr(column.scalars, kind).data)
-    return [_array(value) for value in values] if kind == "array_data" else values
+    values = list(getattr(column.scalars, kind).data) if kind else []
+    return _with_gaps(column, [_array(value) for value in values] if kind == "array_data" else values)
+
+
+def _with_gaps(column: Any, values: list[object]) -> list[object]:
+    """A nullable field holds a value for each row, or for those only that have one."""
+    valid = column.valid_data
+    if not valid:
+        return values
+    if len(values) == len(valid):
+        return [value if there else None for value, there in zip(values, valid, strict=True)]
+    rest = iter(values)
+    return [next(rest) if there else None for there in valid]
 
 
 def _array(value: Any) -> tuple[object, ...]:
