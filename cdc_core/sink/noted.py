@@ -49,6 +49,11 @@ class Noted:
             }
         )
 
+    @staticmethod
+    def start_of(number: int) -> str:
+        """What the text of the collection of that id begins with."""
+        return f'{{"id": {number}, '
+
     @classmethod
     def from_json(cls, text: str) -> Noted:
         data = json.loads(text)

@@ -19,6 +19,8 @@ ARTIFACTS = (
 )
 _CLUSTER_ID = "bWlsdnVzLWNkYy1sb2NhbA"  # any 22 characters that do not begin with "-"
 _MESSAGE_BYTES = 16 << 20  # Milvus sends up to 10 MiB
+USER, PASSWORD = "cdc", "not-a-secret"
+"""Who may connect to `sasl_address` by PLAIN; SCRAM users are made by an admin client."""
 _LOG4J = """log4j.rootLogger=WARN, out
 log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
@@ -46,7 +48,7 @@ class Kafka(Server):
         """Downloads the server the first time; raises Unavailable."""
         self._java, self._jars = java_program(), kafka_jars()
         directory = directory.absolute()
-        super().__init__("kafka", directory, Ports.of(directory, ["broker", "controller"], {"broker": port}))
+        super().__init__("kafka", directory, Ports.of(directory, ["broker", "controller", "sasl"], {"broker": port}))
 
     @property
     def port(self) -> int:
@@ -57,15 +59,26 @@ class Kafka(Server):
         """For clients, as "host:port"."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def sasl_address(self) -> str:
+        """The same broker, for clients that say who they are (SASL_PLAINTEXT)."""
+        return f"127.0.0.1:{self._ports['sasl']}"
+
     def _properties(self) -> dict[str, object]:
         controller = f"127.0.0.1:{self._ports['controller']}"
+        listeners = f"PLAINTEXT://{self.address},SASL://{self.sasl_address}"
+        module = "org.apache.kafka.common.security"
+        plain = f'{module}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
         return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"{listeners},CONTROLLER://{controller}",
+            "advertised.listeners": listeners,
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+            "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+            "listener.name.sasl.plain.sasl.jaas.config": plain,
+            "listener.name.sasl.scram-sha-256.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": self.directory / "data",
