@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cdc_core.errors import CdcError
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.task import TaskSpec
-from cdc_core.preflight import source_checks, target_checks, worker_checks
+from cdc_core.preflight import kafka_checks, source_checks, target_checks, worker_checks
 from cdc_core.preflight.check import Check, Report
 from cdc_core.preflight.facts import Facts, chosen
 from cdc_core.transform.filter import Selection
@@ -31,5 +31,11 @@ def judge(spec: TaskSpec, facts: Facts) -> Report:
             target_checks.version(target),
             target_checks.channels(target, spec.target.channel_num, collections),
             target_checks.schemas(target, collections),
+        ]
+    if facts.kafka and isinstance(spec.target, KafkaConnect):
+        checks += [
+            kafka_checks.reachable(facts.kafka),
+            kafka_checks.topic(facts.kafka, spec.target),
+            kafka_checks.message_size(facts.kafka, spec.target, collections),
         ]
     return Report((*checks, worker_checks.workers(facts.workers, collections)))

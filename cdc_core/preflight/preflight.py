@@ -12,9 +12,10 @@ from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.errors import CdcError, TargetUnavailable
 from cdc_core.model.catalog import Catalog
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.task import Task, TaskSpec
-from cdc_core.preflight.facts import Facts, SourceFacts, TargetFacts, answer_of, chosen
+from cdc_core.preflight.facts import Facts, KafkaFacts, SourceFacts, TargetFacts, WorkerFacts, answer_of, chosen
+from cdc_core.preflight.kafka_look import look_at_kafka
 from cdc_core.preflight.source_look import look_at_source
 from cdc_core.preflight.target_look import OpenTarget, look_at_target, look_at_twins
 from cdc_core.preflight.worker_look import look_at_workers
@@ -68,8 +69,8 @@ class Preflight:
     def look(self, spec: TaskSpec, tasks: Iterable[Task]) -> Facts:
         """Source and target at the same time; `tasks` are all there are. :raises StateUnavailable:"""
         workers = look_at_workers(self._workers, self._channels, tasks)
-        if not isinstance(spec.target, MilvusConnect):
-            return Facts(self._source_facts(spec), None, workers)
+        if isinstance(spec.target, KafkaConnect):
+            return self._with_kafka(spec, spec.target, workers)
         connect = spec.target
         target = answer_of(lambda: self._open_target(connect))
         if isinstance(target, CdcError):
@@ -79,6 +80,12 @@ class Preflight:
         answered = answer_of(lambda: _finished(begun, TARGET_SECONDS))
         reached = TargetFacts.unknown(answered) if isinstance(answered, CdcError) else answered
         return Facts(source, self._with_objects(reached, target, source, spec), workers)
+
+    def _with_kafka(self, spec: TaskSpec, connect: KafkaConnect, workers: WorkerFacts) -> Facts:
+        begun = self._looks.submit(look_at_kafka, connect)
+        source = self._source_facts(spec)
+        kafka = answer_of(lambda: _finished(begun, TARGET_SECONDS))
+        return Facts(source, None, workers, KafkaFacts(kafka) if isinstance(kafka, CdcError) else kafka)
 
     def _source_facts(self, spec: TaskSpec) -> SourceFacts:
         return look_at_source(self._source.refresh, self._source.queue, spec, self._prefix)
