@@ -6,7 +6,7 @@ Source: milvus-proto, `msg.proto` and `schema.proto`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 Row = Mapping[str, object]
 """Field name to value: arrays and float vectors are tuples; JSON, binary, half and sparse vectors are bytes."""
@@ -40,7 +40,7 @@ def values_of(column: Any) -> Sequence[object]:
     return _with_gaps(column, [_array(value) for value in values] if kind == "array_data" else values)
 
 
-def _with_gaps(column: Any, values: list[object]) -> list[object]:
+def _with_gaps(column: Any, values: Sequence[object]) -> Sequence[object]:
     """A nullable field holds a value for each row, or for those only that have one."""
     valid = column.valid_data
     if not valid:
@@ -56,12 +56,35 @@ def _array(value: Any) -> tuple[object, ...]:
     return tuple(getattr(value, kind).data) if kind else ()
 
 
-def _vectors(vectors: Any) -> list[object]:
+def _vectors(vectors: Any) -> Sequence[object]:
     kind = vectors.WhichOneof("data")
     if kind == "sparse_float_vector":
         return list(vectors.sparse_float_vector.contents)
     if kind == "float_vector":
-        data, size = tuple(vectors.float_vector.data), vectors.dim
-    else:
-        data, size = getattr(vectors, kind), _BYTES_PER_DIM[kind](vectors.dim)
-    return [data[at : at + size] for at in range(0, len(data), size)]
+        return _Slices(vectors.float_vector.data, vectors.dim, tuple)
+    return _Slices(getattr(vectors, kind), _BYTES_PER_DIM[kind](vectors.dim), bytes)
+
+
+class _Slices(Sequence[object]):
+    """Equal parts of something long, made when asked for: as Python's numbers it would take eight times the memory."""
+
+    def __init__(self, data: Any, size: int, kind: Callable[[Any], object]) -> None:
+        self._data = data
+        self._size = size
+        self._kind = kind
+
+    def __len__(self) -> int:
+        return len(self._data) // self._size if self._size else 0
+
+    @overload
+    def __getitem__(self, place: int) -> object: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[object]: ...
+
+    def __getitem__(self, place: int | slice) -> object:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return self._kind(self._data[place * self._size : (place + 1) * self._size])
