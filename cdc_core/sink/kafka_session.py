@@ -99,23 +99,23 @@ class KafkaSession:
 
     def _taken(self, record: KafkaRecord, partition: int, reports: KafkaReports) -> bool:
         """False when the queue is full."""
+        key, headers = record.key.encode(), list(record.headers)
         reports.expect()
         try:
-            self._producer.produce(
-                self._topic.name,
-                record.value,
-                record.key.encode(),
-                partition,
-                on_delivery=reports.take,
-                headers=list(record.headers),
-            )
+            with self._lock:  # nothing may come behind what was purged: its readers would take that for repeats
+                if self._error is None:
+                    self._producer.produce(
+                        self._topic.name, record.value, key, partition, on_delivery=reports.take, headers=headers
+                    )
+                    return True
         except BufferError:
             reports.withdraw()
             return False
         except KafkaException as error:
             reports.withdraw()
             raise kafka_errors.of_exception(error, self._what) from error
-        return True
+        reports.withdraw()
+        raise self._error
 
     def _check(self, reports: KafkaReports, ends: float) -> None:
         """:raises CdcError: the session or this call has failed, or its time is over."""
@@ -130,7 +130,8 @@ class KafkaSession:
         return TargetUnavailable(f"{self._what}: not written in time")
 
     def _break(self, error: CdcError) -> None:
-        self._error = self._error or error
+        with self._lock:
+            self._error = self._error or error
         self._producer.purge()
 
     def _count(self, by: int) -> None:
@@ -149,4 +150,5 @@ class KafkaSession:
     def note(self, error: KafkaError) -> None:
         """The client's `error_cb`: it reconnects by itself, and only what it cannot mend is an error here."""
         if error.fatal() or error.code() in kafka_errors.CREDENTIALS | kafka_errors.RIGHTS:
-            self._error = self._error or kafka_errors.of_error(error, self._what)
+            with self._lock:
+                self._error = self._error or kafka_errors.of_error(error, self._what)
