@@ -15,7 +15,7 @@ class KafkaRecord:
     key: str
     value: bytes
     place: str | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, str | bytes | None], ...] = ()
 
     def partitions(self, count: int) -> Sequence[int]:
         """Of a topic that has so many."""

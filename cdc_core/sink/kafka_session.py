@@ -99,7 +99,7 @@ class KafkaSession:
 
     def _taken(self, record: KafkaRecord, partition: int, reports: KafkaReports) -> bool:
         """False when the queue is full."""
-        key, headers = record.key.encode(), list(record.headers)
+        key, headers = record.key.encode(), [*record.headers]
         reports.expect()
         try:
             with self._lock:  # nothing may come behind what was purged: its readers would take that for repeats
