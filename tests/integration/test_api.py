@@ -14,10 +14,12 @@ from cryptography.fernet import Fernet
 
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.dead_letters import DeadLetters
-from cdc_core.errors import SourceUnavailable
+from cdc_core.errors import SourceUnavailable, TaskStopped
 from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.position import Position
 from cdc_core.names import Keys
+from cdc_core.preflight.facts import KafkaFacts
+from cdc_core.sink.kafka_cluster import Topic
 from deploy.local import Redis
 from tests.api_twin import Api, make_api
 
@@ -310,7 +312,16 @@ def test_a_kafka_target_is_taken_though_it_does_not_answer_and_shown_without_sec
     assert task["kafka_connect_param"] == {**connect, "sasl": shown}
     assert task["extension"] == {"format": "rows", "vectors": "base64"}
 
-    problem = api.refused(api.create("b", **more, extension={"format": "reference", "vectors": "base64"}))
+    looked = api.create("b", **more, extension={"vectors": "base64"}, validate_only=True)["data"]
+    assert [each["status"] for each in looked["checks"] if each["name"] == "target"] == ["fail"]
+    api.target.kafka = KafkaFacts(TaskStopped("wrong password"))
+    assert "wrong password; mend kafka_connect_param" in api.refused(
+        api.create("b", **more, extension={"vectors": "base64"})
+    )
+    api.target.kafka = KafkaFacts(Topic("films", 3, None))
+    assert api.create("b", **more, extension={"vectors": "base64"})["code"] == 200
+
+    problem = api.refused(api.create("c", **more, extension={"format": "reference", "vectors": "base64"}))
     assert "writes format rows with vectors base64 to the topic 'films'" in problem
 
 
