@@ -1,5 +1,6 @@
 """Differences between a source's and a target's collection, in words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,3 +64,15 @@ def test_the_dynamic_field_s_id_counts_though_a_target_does_not_show_it() -> Non
     grown = collection("c", (KEY, VECTOR, meta, late), enable_dynamic_field=True)
     made = on_target(collection("c", (KEY, VECTOR, late), enable_dynamic_field=True))
     assert difference(grown, made) == "the dynamic field has field id 102, on the target 103"
+
+
+def test_shards_and_field_ids_do_not_count_on_a_target_without_channels() -> None:
+    """Rows go there by their keys and names."""
+    meta, late = schema_field(102, "$meta", DataType.JSON, is_dynamic=True), schema_field(103, "late", DataType.Int64)
+    source = collection("c", (KEY, VECTOR, meta, late), enable_dynamic_field=True, shards=2)
+    other = (KEY, schema_field(102, "v", DataType.FloatVector, dim=4), schema_field(101, "late", DataType.Int64))
+    made = replace(on_target(collection("c", other, enable_dynamic_field=True)), vchannels=())
+    assert difference(source, made) is None
+    assert difference(source, replace(made, schema=source.schema)) is None
+    wrong = replace(on_target(collection("c", (KEY, VECTOR), enable_dynamic_field=True)), vchannels=())
+    assert difference(source, wrong) == "field 'late' is missing on the target"
