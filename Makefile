@@ -58,6 +58,12 @@ chaos: install ## tests with real servers and real kills
 e2e: install ## whole runs
 	$(PYTEST) -m e2e
 
+.PHONY: soak
+soak: install ## random scripts with kills and pauses: 20 on Kafka, 5 on RocksMQ, 5 on Pulsar (an hour; SEEDS=7 for one)
+	CDC_TEST_STEPS=200 CDC_TEST_QUEUES=kafka CDC_TEST_SEEDS=$(or $(SEEDS),1-20) $(PYTEST) tests/chaos/test_soak.py
+	CDC_TEST_STEPS=200 CDC_TEST_QUEUES=rocksmq CDC_TEST_SEEDS=$(or $(SEEDS),1-5) $(PYTEST) tests/chaos/test_soak.py
+	CDC_TEST_STEPS=200 CDC_TEST_QUEUES=pulsar CDC_TEST_SEEDS=$(or $(SEEDS),1-5) $(PYTEST) tests/chaos/test_soak.py
+
 .PHONY: bench
 bench: install ## throughput, latency, idle cost; tables here, JSON in bench/results
 	$(BIN)/python -m bench

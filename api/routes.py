@@ -1,4 +1,4 @@
-"""The routes: `POST /cdc` by request type, and the probes."""
+"""The routes: `POST /cdc` by request type, the probes, the metrics and the document."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from marshmallow import Schema
 from api import body
 from api.errors import RefusedError, code_of, shortened
 from api.maintenance import Maintenance
+from api.metrics import CONTENT_TYPE, exposition
 from api.openapi import document
 from api.schemas import CreateSchema, DeleteSchema, ListSchema, MaintenanceSchema, TaskSchema, load
 from api.service import Service
+from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.errors import CdcError
 
@@ -44,7 +46,7 @@ def handlers(service: Service, maintenance: Maintenance) -> dict[str, Handler]:
     }
 
 
-def blueprint(types: Mapping[str, Handler], store: TaskStore) -> Blueprint:
+def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retention) -> Blueprint:
     """All routes. `POST /cdc` answers HTTP 200, the class of an error is in the body's `code`."""
     routes = Blueprint("cdc", __name__)
 
@@ -65,6 +67,13 @@ def blueprint(types: Mapping[str, Handler], store: TaskStore) -> Blueprint:
         except CdcError as error:
             return jsonify(status="not ready", reason=str(error)), 503
         return jsonify(status="ok"), 200
+
+    @routes.get("/metrics")
+    def metrics() -> tuple[Response, int]:
+        try:
+            return Response(exposition(store, retention), content_type=CONTENT_TYPE), 200
+        except CdcError as error:
+            return Response(f"# {error}\n", content_type=CONTENT_TYPE), 503
 
     @routes.get("/openapi.json")
     def openapi() -> Response:

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from api.create import spec_of
 from api.errors import RefusedError, UnknownTaskError, shortened
-from api.views import dead_letters_view, positions_view, report_view, task_view
+from api.views import dead_letters_view, positions_view, report_view, task_view, warnings_view
 from cdc_core.clock import Clock
+from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.tasks import Changed, Created, Snapshot, TaskStore
 from cdc_core.errors import StateUnavailable
 from cdc_core.model.connect import KafkaConnect
@@ -48,6 +49,7 @@ class Service:
         store: TaskStore,
         source: Source,
         preflight: Preflight,
+        retention: Retention,
         tickets: TicketOffice,
         clock: Clock,
     ) -> None:
@@ -55,6 +57,7 @@ class Service:
         self._store = store
         self._source = source
         self._preflight = preflight
+        self._retention = retention
         self._tickets = tickets
         self._clock = clock
 
@@ -125,6 +128,7 @@ class Service:
             raise RefusedError(f"not found: [{shortened(task_id)}]")
         (view,) = self._views([task])
         view |= dead_letters_view(self._store.dead_letters.of_task(task_id))
+        view |= warnings_view(self._retention.warnings([task_id])[task_id])
         return {"task": view, "Task": view}
 
     def tasks(self) -> dict[str, Any]:

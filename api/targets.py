@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.preflight.target_look import ANSWER_SECONDS, OpenTarget
 from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_replicate import MilvusReplicate
+from cdc_core.sink.milvus_tls import ages
 from cdc_core.sink.milvus_version import server_version
 
 _OPEN = 32
@@ -30,7 +30,7 @@ class LiveTargets:
 
     def open(self, connect: MilvusConnect) -> OpenTarget:
         """Does not block. :raises TaskStopped: a TLS file cannot be read on this host."""
-        key = (connect, _ages(connect))
+        key = (connect, ages(connect.dial_config))
         with self._lock:
             found = self._open.pop(key, None) or _open(connect)
             self._open[key] = found
@@ -38,13 +38,6 @@ class LiveTargets:
                 oldest = next(iter(self._open))
                 self._open.pop(oldest).sink.close()
             return found
-
-
-def _ages(connect: MilvusConnect) -> tuple[int, ...]:
-    """Of its TLS files: a connection keeps what it has read of them, and they may have been mended since."""
-    dial = connect.dial_config
-    names = (dial.server_pem_path, dial.ca_pem_path, dial.client_pem_path, dial.client_key_path)
-    return tuple(path.stat().st_mtime_ns for path in map(Path, filter(None, names)) if path.is_file())
 
 
 def _open(connect: MilvusConnect) -> OpenTarget:

@@ -69,6 +69,11 @@ def dead_letters_view(found: DeadLetterList) -> dict[str, Any]:
     }
 
 
+def warnings_view(warnings: Mapping[str, str]) -> dict[str, Any]:
+    """By pchannel; nothing when there are none."""
+    return {"warnings": [f"{pchannel}: {text}" for pchannel, text in sorted(warnings.items())]} if warnings else {}
+
+
 def _milvus(connect: MilvusConnect) -> dict[str, Any]:
     return {
         "uri": connect.uri,

@@ -60,6 +60,8 @@ class Keys:
     answer:<number>               list with expiry: its answer
     dead-letters:<id>             hash: count; number -> a message that cannot be read (scripts/dead_letters.lua)
     dead-letter-places:<id>       set: where those are that were counted
+    retention:<id>                hash with expiry: pchannel -> why what was not read there is in danger
+    trimmings                     hash: pchannel -> where it begins, and how far that moved at once
     source-clock                  hash: offset of the source's clock to Redis' one, in ms
     workers                       set: worker ids
     worker:<id>                   hash with expiry: heartbeat
@@ -77,6 +79,7 @@ class Keys:
         self.workers = f"{prefix}workers"
         self.leader = f"{prefix}leader"
         self.wake = f"{prefix}wake"
+        self.trimmings = f"{prefix}trimmings"
         self.source_clock = f"{prefix}source-clock"
 
     def task(self, task: str) -> str:
@@ -128,6 +131,9 @@ class Keys:
 
     def dead_letter_places(self, task: str) -> str:
         return f"{self.prefix}dead-letter-places:{task}"
+
+    def retention(self, task: str) -> str:
+        return f"{self.prefix}retention:{task}"
 
     def wanted(self, task: str) -> str:
         return f"{self.prefix}wanted:{task}"

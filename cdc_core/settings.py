@@ -124,6 +124,10 @@ def _lower(value: object) -> object:
     return "warn" if lowered == "warning" else lowered
 
 
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
 def _name(text: str) -> str:
     if not text or text != text.strip("/ ") or any(character.isspace() for character in text):
         raise ValueError("expected a name without blanks and without / at its ends, e.g. by-dev")
@@ -169,8 +173,14 @@ class Settings(BaseSettings):
     source_mq: Annotated[str, AfterValidator(_queue_uri)] = Field(repr=False)
     source_kafka_username: str = ""
     source_kafka_password: SecretStr = Field(SecretStr(""), validate_default=True)
-    source_kafka_mechanism: str = "PLAIN"
-    source_kafka_protocol: str = "SASL_PLAINTEXT"
+    source_kafka_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], BeforeValidator(_upper)] = (
+        "PLAIN"
+    )
+    source_kafka_protocol: Annotated[Literal["SASL_PLAINTEXT", "SASL_SSL", "SSL"], BeforeValidator(_upper)] = (
+        "SASL_PLAINTEXT"
+    )
+    """Without a user only SSL means something."""
+    source_kafka_ca_cert: File | None = None
     source_pulsar_tenant: Name = "public"
     source_pulsar_namespace: Name = "default"
     source_pulsar_auth_plugin: str = ""
@@ -212,14 +222,22 @@ class Settings(BaseSettings):
                 "auth_params": self.source_pulsar_auth_params.get_secret_value(),
                 "ca_cert": str(self.source_pulsar_ca_cert or ""),
             }
-        if not self.source_kafka_username:
+        return self._kafka_options
+
+    @property
+    def _kafka_options(self) -> dict[str, str]:
+        if not self.source_kafka_username and self.source_kafka_protocol != "SSL":
             return {}
-        return {
-            "security.protocol": self.source_kafka_protocol,
-            "sasl.mechanisms": self.source_kafka_mechanism,
-            "sasl.username": self.source_kafka_username,
-            "sasl.password": self.source_kafka_password.get_secret_value(),
-        }
+        options: dict[str, str] = {"security.protocol": self.source_kafka_protocol}
+        if self.source_kafka_ca_cert:
+            options["ssl.ca.location"] = str(self.source_kafka_ca_cert)
+        if self.source_kafka_username:
+            options |= {
+                "sasl.mechanisms": self.source_kafka_mechanism,
+                "sasl.username": self.source_kafka_username,
+                "sasl.password": self.source_kafka_password.get_secret_value(),
+            }
+        return options
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -251,6 +269,23 @@ class Settings(BaseSettings):
         if other in info.data and bool(info.data[other]) != bool(given):
             raise ValueError(f"expected together with {PREFIX}{other.upper()}, or neither")
         return value
+
+    @field_validator("source_kafka_protocol", mode="after")
+    @classmethod
+    def _user_or_none(cls, protocol: str, info: ValidationInfo) -> str:
+        user = info.data.get("source_kafka_username")
+        if protocol == "SASL_SSL" and not user:
+            raise ValueError(f"expected together with {PREFIX}SOURCE_KAFKA_USERNAME; SSL is TLS without a user")
+        if protocol == "SSL" and user:
+            raise ValueError(f"expected SASL_SSL, because {PREFIX}SOURCE_KAFKA_USERNAME is given")
+        return protocol
+
+    @field_validator("source_kafka_ca_cert", mode="after")
+    @classmethod
+    def _only_with_tls(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path and info.data.get("source_kafka_protocol") == "SASL_PLAINTEXT":
+            raise ValueError(f"expected {PREFIX}SOURCE_KAFKA_PROTOCOL to be SASL_SSL or SSL with it")
+        return path
 
     @classmethod
     def load(cls) -> Settings:

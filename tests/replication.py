@@ -21,6 +21,7 @@ from cdc_core.names import Keys
 from deploy.local import Stack
 from deploy.local.compare import DEFAULT, Comparison, NotEqualError, compare, wait_equal
 from deploy.local.system import System
+from tests.evidence import evidence, last_lines
 
 PATIENCE = 240.0
 """Seconds until what has not come will not come; the machine may be busy with anything."""
@@ -68,6 +69,8 @@ class Replication:
             error.add_note(f"tasks: {self.api.list()}")
             error.add_note(f"of the source: {_shown(source, database)}")
             error.add_note(f"of the target: {_shown(target, database)}")
+            error.add_note(evidence(self.state, self.task))
+            error.add_note(last_lines(self.stack.target.log_path, ("[WARN]", "[ERROR]")))
             raise
 
     def equal_but_for_the_source(self, names: Iterable[str]) -> list[Comparison]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import redis
 import structlog
@@ -16,6 +17,7 @@ from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Desired, Task, TaskState
 from cdc_core.names import CATALOG, CATALOG_TASK, COMMON_QUEUE, VCHANNEL_TASK, worker_queue
 from cdc_core.pipeline.engine import Engine
+from cdc_core.pipeline.retention_guard import RetentionGuard
 from workers.app import app
 from workers.config import TICKET_SECONDS
 from workers.stop import STOPPING
@@ -25,16 +27,20 @@ LEAD_SECONDS = 8.0
 """A dead leader is replaced after this long."""
 LOOK_SECONDS = 10.0
 """How often the leader looks which channels the targets have; new collections are ticked by who replicates them."""
+GUARD_SECONDS = 30.0
+"""How often it looks at the retention of the source's queue."""
 
 log = structlog.get_logger(__name__)
 
 
 class Leader:
-    """Two threads that do nothing while another process leads; the second one may wait for a target."""
+    """Two threads that do nothing while another process leads; the second one may wait for a target or the queue."""
 
-    def __init__(self, engine: Engine, workers: Workers) -> None:
+    def __init__(self, engine: Engine, workers: Workers, guard: RetentionGuard) -> None:
         self._engine = engine
         self._workers = workers
+        self._guard = guard
+        self._guarded_at = 0.0
         self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, send_ticket)
         self._tasks: list[Task] = []
         self._woken = threading.Event()
@@ -108,6 +114,20 @@ class Leader:
             for task in self._tasks:
                 if task.desired is not Desired.DELETED and isinstance(task.spec.target, MilvusConnect):
                     self._look(task.spec.target)
+            if time.monotonic() - self._guarded_at > GUARD_SECONDS:
+                self._guarded_at = time.monotonic()
+                self._guard_retention()
+
+    def _guard_retention(self) -> None:
+        """Also of paused tasks: they read nothing."""
+        try:
+            with answering():
+                ids = [task.id for task in self._tasks if task.desired is not Desired.DELETED]
+                self._guard.look(self._engine.source_queue(), ids)
+        except CdcError as error:
+            log.warning("retention_not_looked_at", error=str(error))
+        except Exception:
+            log.exception("retention_guard_failed")
 
     def _look(self, target: MilvusConnect) -> None:
         try:

@@ -10,7 +10,9 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from cdc_core.clock import SystemClock
 from cdc_core.coordination.client import weaknesses
 from cdc_core.coordination.log_switch import LogSwitch
+from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.workers import Workers
+from cdc_core.pipeline.retention_guard import RetentionGuard
 from workers.leader import Leader
 from workers.process import KEYS, engine, settings, state
 from workers.stop import STOPPING
@@ -23,13 +25,22 @@ _parts: dict[str, Any] = {}
 @worker_ready.connect
 def start(**_: object) -> None:
     """The pool takes tasks: begin to lead, supervise, listen."""
+    try:
+        _start()
+    except Exception as error:
+        log.critical("worker_cannot_start", exc_info=True)
+        raise SystemExit(1) from error  # Celery would go on, and take what nobody runs
+
+
+def _start() -> None:
     for weakness in weaknesses(state()):
         log.warning("redis_may_forget", weakness=weakness, consequence="a crash of Redis can lose or double rows")
     workers = Workers(state(), KEYS)
     _parts["supervisor"] = Supervisor(
         engine(), workers, settings().worker_slots, LogSwitch(state(), KEYS), SystemClock()
     )
-    _parts["leader"] = Leader(engine(), workers)
+    guard = RetentionGuard(engine().channels, Retention(state(), KEYS), settings().source_channel_prefix)
+    _parts["leader"] = Leader(engine(), workers, guard)
     engine().start()
     _parts["supervisor"].start()
     _parts["leader"].start()

@@ -150,7 +150,7 @@ class TaskStore:
                 names += cast("Iterator[str]", self._client.scan_iter(match=pattern, count=1000))
             names += [keys.channels(task_id), keys.wanted(task_id), keys.barriers(task_id), keys.ops(task_id)]
             names += [keys.intents(task_id), keys.requests(task_id)]
-            names += [keys.dead_letters(task_id), keys.dead_letter_places(task_id)]
+            names += [keys.dead_letters(task_id), keys.dead_letter_places(task_id), keys.retention(task_id)]
             made = self._made_only_by(task_id)
             pipe = self._client.pipeline()
             for target, note in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -88,10 +89,16 @@ class CatalogLoop:
                 if parts and isinstance(error, TargetUnavailable):
                     parts.reconcile.again()
                 self._try_to_explain(str(error))
-                self._waiter.wait(backoff.delay(attempt))
+                self._rest(backoff.delay(attempt))
                 continue
             if not again:
                 self._waiter.wait(PENDING_SECONDS if parts.operations.waiting else LOOK_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
+        """However much is going on, unless it is to end."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._context.lease.stopping:
+            self._waiter.wait(left)
 
     def _begin(self, feed: OperationFeed) -> _Parts:
         catalog = self._source.refresh()
@@ -137,7 +144,7 @@ def _troubles(parts: _Parts, feed: OperationFeed) -> str:
     refused = (
         parts.collections.refused,
         parts.renames.waiting,
-        parts.operations.failed,
+        parts.operations.troubles,
         parts.reconcile.refused,
     )
     found = [*(text for each in refused for text in each.values()), feed.trouble]

@@ -12,6 +12,7 @@ import structlog
 from cdc_core import backoff
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.timestamp import Tso
+from cdc_core.pipeline.batch import Batch, Outgoing
 from cdc_core.pipeline.member import Flight
 from cdc_core.pipeline.transport import Transport
 
@@ -33,10 +34,17 @@ class Delivery:
     ) -> None:
         self.trouble: str | None = None
         self._transport = transport
-        self.outgoing = transport.outgoing
         self._on_recovery = on_recovery
         self._unclear_seconds = unclear_seconds
         self._pause = threading.Event()
+
+    def outgoing(self, batch: Batch, base: Tso | None) -> Outgoing:
+        """What of a batch travels (Transport)."""
+        return self._transport.outgoing(batch, base)
+
+    def use(self, transport: Transport) -> None:
+        """From the next call on."""
+        self._transport = transport
 
     def deliver(self, pchannel: str, flights: Sequence[Flight], tick: Tso | None) -> Collection[Flight]:
         """Send all flights and then the tick, with the same bytes as often as it takes (I4); a tick alone only once.

@@ -30,6 +30,7 @@ from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.replicator import Replicator, checkpoint_of
 from cdc_core.pipeline.target import Target
+from cdc_core.pipeline.targets import Targets
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.pipeline.ticker import Ticker
 from cdc_core.pipeline.transport import Transport
@@ -81,17 +82,16 @@ class Engine:
         self._clock = clock
         self._open_queue = open_queue
         self._open_catalog = open_catalog
-        self._open_target = open_target
         self._channel_prefix = channel_prefix
         self._default_partition = default_partition
         self._lock = threading.RLock()
         self._queue: Queue | None = None
         self._hub: Hub | None = None
         self._catalog: LiveCatalog | None = None
-        self._targets: dict[str, Target] = {}
+        self._targets = Targets(open_target, self._new_target)
         self._pchannels: dict[str, frozenset[str]] = {}
         self._running: dict[ChannelKey, Lease] = {}
-        self._ticker = Ticker(self._gates, self.targets, self._others)
+        self._ticker = Ticker(self._gates, self._targets.all, self._others)
         self.bus.listen(self._heard)
 
     def start(self) -> None:
@@ -105,8 +105,7 @@ class Engine:
         with self._lock:
             if self._hub:
                 self._hub.close()
-            for target in self._targets.values():
-                target.close()
+            self._targets.close()
             if self._queue:
                 self._queue.close()
             if self._catalog:
@@ -132,31 +131,17 @@ class Engine:
     def trouble_of(self, state: ChannelState) -> str:
         """Why the target takes nothing of that vchannel now, '' if it does."""
         plan = state.plan
-        target = self._targets.get(plan.target) if plan else None
+        target = self._targets.find(plan.target) if plan else None
         if plan is None or target is None:
             return ""
         return target.gate(plan.target_vchannel.pchannel).trouble or ""
-
-    def targets(self) -> list[Target]:
-        with self._lock:
-            return list(self._targets.values())
-
-    def target(self, connect: Connect) -> Target:
-        """Shared by all tasks with it. :raises TaskStopped: its TLS files cannot be read."""
-        with self._lock:
-            if connect.identity not in self._targets:
-                transport, catalog = self._open_target(connect)
-                self._targets[connect.identity] = Target(
-                    connect.identity, transport, catalog, self._gates, self._ticker.wake, self._unclear_seconds
-                )
-            return self._targets[connect.identity]
 
     def keep_alive(self, connects: Iterable[Connect]) -> None:
         """As the leader: look which channels these targets have; the ticker does the rest."""
         if not self._keepalive:
             return
         for connect in connects:
-            target = self.target(connect)
+            target = self._targets.known(connect)
             self._pchannels[connect.identity] = target.catalog.pchannels()
 
     # one channel
@@ -210,9 +195,10 @@ class Engine:
 
     def _work(self, claim: Claim, lease: Lease) -> str:
         task = self.tasks.get(claim.key.task)
+        task = self.tasks.get(claim.key.task)
         if task is None:
             raise TaskStopped("the task is not there any more")
-        target = self.target(task.spec.target)
+        target = self._targets.reach(task.spec.target)
         if claim.key.name == CATALOG:
             return self._run_catalog(task, target, claim, lease)
         return self._run_vchannel(task, target, claim, lease)
@@ -237,7 +223,7 @@ class Engine:
         waiter = Waiter(self.bus, f"catalog {task.id}")
         try:
             start = self._operations_start(task, claim)
-            CatalogLoop(context, self._source_catalog(), self._source(), self._channel_prefix, start, waiter).run()
+            CatalogLoop(context, self._source_catalog(), self.source_queue(), self._channel_prefix, start, waiter).run()
         finally:
             waiter.close()
         return ""
@@ -290,14 +276,18 @@ class Engine:
 
     # shared parts, made when first needed
 
-    def _source(self) -> Queue:
+    def _new_target(self, identity: str, transport: Transport, catalog: TargetCatalog) -> Target:
+        return Target(identity, transport, catalog, self._gates, self._ticker.wake, self._unclear_seconds)
+
+    def source_queue(self) -> Queue:
+        """:raises SourceUnavailable: the settings name none that can be read."""
         with self._lock:
             self._queue = self._queue or self._open_queue()
             return self._queue
 
     def _shared_hub(self) -> Hub:
         with self._lock:
-            self._hub = self._hub or Hub(self._source(), self._ticked)
+            self._hub = self._hub or Hub(self.source_queue(), self._ticked)
             return self._hub
 
     def _source_catalog(self) -> LiveCatalog:
@@ -309,7 +299,7 @@ class Engine:
 
     def _ticked(self, pchannel: str, _tick: Message) -> None:
         """Of the source: rows that wait at a gate may pass now. In the reading thread, so nothing but a look."""
-        for target in tuple(self._targets.values()):
+        for target in self._targets.all():
             for gate in target.gates:
                 if gate.rows_wait and pchannel in gate.sources():
                     gate.poke()
@@ -318,7 +308,7 @@ class Engine:
         word, _, key = message.partition(" ")
         if word == "gate":
             target_key, _, pchannel = key.partition("gate:")[2].rpartition("/")
-            target = self._targets.get(target_key)
+            target = self._targets.find(target_key)
             for gate in target.gates if target else ():
                 if gate.pchannel == pchannel and not gate.empty:
                     gate.poke()

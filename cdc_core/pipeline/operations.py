@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
+from cdc_core import backoff
 from cdc_core.codec.operation import OF_DATABASES, OF_USERS, Operation, OperationKind
 from cdc_core.coordination.leases import ChannelKey
-from cdc_core.errors import Fatal, Retryable
+from cdc_core.errors import Fatal, Retryable, TargetUnavailable
 from cdc_core.model.catalog import Catalog, ObjectState
 from cdc_core.model.position import Position
 from cdc_core.model.task import ANY
@@ -25,6 +27,11 @@ log = structlog.get_logger(__name__)
 class _Pending:
     operation: Operation
     done: bool = False
+    attempts: int = 0
+    """How often the target did not answer."""
+    again_at: float = 0.0
+    """`time.monotonic` of the next attempt."""
+    trouble: str = ""
 
 
 class Operations:
@@ -46,12 +53,22 @@ class Operations:
         return bool(self._pending)
 
     @property
+    def troubles(self) -> dict[str, str]:
+        """By operation: what was refused for good, and what the target does not answer now."""
+        waiting = {pending.operation.message_id.hex(): pending.trouble for pending in self._pending if pending.trouble}
+        return self.failed | waiting
+
+    @property
     def names(self) -> frozenset[tuple[str, str]]:
         """Database and collection of what is pending; ANY for a whole database."""
         return frozenset(name for pending in self._pending if not pending.done for name in _names(pending.operation))
 
     def sweep(self) -> None:
-        """Apply what is ready. :raises Retryable: call it again."""
+        """Apply what is ready. :raises Retryable: the state does not answer, call it again.
+
+        One that the target does not answer is tried again later and holds up what concerns the same, nothing else: a
+        2.3.5 that was killed was seen to answer no flush of one collection for minutes.
+        """
         for operation in self._feed.take():
             self._pending.append(_Pending(operation, operation.message_id.hex() in self._done))
         blocked: set[tuple[str, str]] = set()
@@ -59,7 +76,15 @@ class Operations:
             if pending.done:
                 continue
             names = _names(pending.operation)
-            if self._is_blocked(names, blocked) or not self._try(pending):
+            if self._is_blocked(names, blocked) or pending.again_at > time.monotonic():
+                blocked |= names
+                continue
+            try:
+                done = self._try(pending)
+            except TargetUnavailable as error:
+                self._put_off(pending, error)
+                break  # it may have taken long, and others wait for the catalog
+            if not done:
                 blocked |= names
         self._advance()
 
@@ -71,7 +96,7 @@ class Operations:
         elif operation.kind in OF_DATABASES:
             ready = self._database_ready(operation)
             applied = operation.on(self._context.names.database(operation.database), ())
-            concerned = self._covers(operation.database) and not self._is_shared(applied, operation.database)
+            concerned = self._covers(operation.database) and not self._in_use(applied, operation.database)
         else:
             known = self._concerned(operation)
             if known is None:
@@ -87,6 +112,12 @@ class Operations:
             self._apply(applied)
         self._finish(pending)
         return True
+
+    def _put_off(self, pending: _Pending, error: TargetUnavailable) -> None:
+        pending.attempts += 1
+        pending.again_at = time.monotonic() + backoff.delay(pending.attempts)
+        pending.trouble = str(error)
+        log.warning("operation_waits", kind=pending.operation.kind.name, error=str(error), attempt=pending.attempts)
 
     def _apply(self, operation: Operation) -> None:
         self._context.lease.check()
@@ -151,17 +182,21 @@ class Operations:
     def _covers(self, database: str) -> bool:
         return any(pattern.database in (ANY, database) for pattern in self._context.selection.patterns)
 
-    def _is_shared(self, applied: Operation, source: str) -> bool:
-        """Whether the database to drop holds collections of another database of the source, mapped to it."""
+    def _in_use(self, applied: Operation, source: str) -> bool:
+        """Whether the database to drop holds collections of another database of the source, mapped to it, or of one
+        that was made under its name since.
+        """
         return applied.kind is OperationKind.DROP_DATABASE and any(
-            known.plan.target_database == applied.database and known.plan.database != source
+            known.plan.target_database == applied.database
+            and (known.plan.database != source or known.created > applied.timestamp)
             for known in self._collections.known.values()
         )
 
     def _database_ready(self, operation: Operation) -> bool:
-        """A database can be dropped when none of its collections is left."""
+        """A database can be dropped when none of the collections that it had is left."""
         return operation.kind is not OperationKind.DROP_DATABASE or not any(
-            known.plan.database == operation.database for known in self._collections.known.values()
+            known.plan.database == operation.database and known.created <= operation.timestamp
+            for known in self._collections.known.values()
         )
 
     def _is_blocked(self, names: set[tuple[str, str]], blocked: set[tuple[str, str]]) -> bool:
@@ -175,6 +210,9 @@ class Operations:
 
     def _finish(self, pending: _Pending) -> None:
         pending.done = True
+        if pending.attempts:
+            self._context.target.outages += 1  # it was away, and may have forgotten something
+        pending.trouble = ""
         self._context.channels.operation_done(self._context.id, pending.operation.message_id.hex())
 
     def _advance(self) -> None:

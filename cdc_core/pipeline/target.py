@@ -36,14 +36,26 @@ class Target:
         self._unclear_seconds = unclear_seconds
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
+        self._deliveries: list[Delivery] = []
 
     def gate(self, pchannel: str) -> Gate:
         """Made when first asked for."""
         with self._lock:
             if pchannel not in self._gates:
                 delivery = Delivery(self.transport, self.has_recovered, self._unclear_seconds)
+                self._deliveries.append(delivery)
                 self._gates[pchannel] = Gate(self.identity, pchannel, self._store, delivery)
             return self._gates[pchannel]
+
+    def reconnect(self, transport: Transport, catalog: TargetCatalog) -> None:
+        """From now on by these. A call under way on the old connection gets no answer, and is repeated."""
+        with self._lock:
+            old_transport, old_catalog = self.transport, self.catalog
+            self.transport, self.catalog = transport, catalog
+            for delivery in self._deliveries:
+                delivery.use(transport)
+        old_transport.close()
+        old_catalog.close()
 
     @property
     def gates(self) -> list[Gate]:

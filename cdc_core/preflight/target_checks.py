@@ -72,6 +72,9 @@ def channels(facts: TargetFacts, channel_num: int, collections: Sequence[Chosen]
     if least > channel_num:
         message = f"channel_num is {channel_num}, but the target has at least {least} dml channels"
         return warned("channels", message, f"give channel_num: its rootCoord.dmlChannelNum, {least} or more")
+    if vchannels > channel_num:
+        message = f"{vchannels} vchannels for {channel_num} dml channels: a 2.3 target that is killed can lose rows"
+        return warned("channels", message, f"give the target rootCoord.dmlChannelNum {vchannels} or more; see README")
     said = f"{vchannels} vchannels for {channel_num} dml channels of the target"
     return passed("channels", f"{said}, of which {len(facts.pchannels)} are in use there")
 

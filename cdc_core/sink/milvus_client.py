@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import grpc
 
-from cdc_core.codec.protobuf import milvus_pb2_grpc
+from cdc_core.codec.protobuf import milvus_pb2, milvus_pb2_grpc
 from cdc_core.errors import TargetUnavailable, TaskStopped
-from cdc_core.model.connect import DialConfig, MilvusConnect
-from cdc_core.sink import milvus_errors
+from cdc_core.model.connect import MilvusConnect
+from cdc_core.sink import milvus_errors, milvus_tls
 
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds; for the first connection."""
@@ -19,6 +18,11 @@ DEFAULT_CONNECT_TIMEOUT = 10.0
 CALL_TIMEOUT = 30.0
 """Seconds; for calls that change or describe objects. Creating a collection takes about half a second on an idle
 Milvus and several on a busy one."""
+
+_CAUSE_TIMEOUT = 1.0
+"""Seconds; a call that waits for no connection answers at once why there is none, unless the first packet is lost."""
+
+_NOT_THERE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_send_message_length", -1),
@@ -43,7 +47,7 @@ class MilvusChannel:
     def __init__(self, connect: MilvusConnect, call_timeout: float = CALL_TIMEOUT) -> None:
         """Does not block; `call_timeout`, in seconds, is that of calls which are given none.
 
-        :raises TaskStopped: a TLS file cannot be read, or the address is none.
+        :raises TaskStopped: a TLS file cannot be read or is none, or the address is none.
         """
         self.address = _address(connect)
         self._call_timeout = call_timeout
@@ -54,12 +58,16 @@ class MilvusChannel:
 
     def wait_ready(self) -> None:
         """Blocks until it is connected. :raises TargetUnavailable: it is not within the connect time-out."""
+        # Any answer will do, a refusal too. gRPC's own way is a thread that dies with noise when the channel is closed.
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=self._connect_timeout)
-        except (grpc.FutureTimeoutError, ValueError):
-            raise TargetUnavailable(
-                f"no connection to {self.address} within {self._connect_timeout:g} s: is it running, is TLS right?"
-            ) from None
+            self._version(self._connect_timeout, wait=True)
+        except grpc.RpcError as error:
+            if error.code() in _NOT_THERE:
+                raise TargetUnavailable(
+                    f"no connection to {self.address} within {self._connect_timeout:g} s: {self._cause()}"
+                ) from None
+        except ValueError as error:
+            raise milvus_errors.of_call(f"the connection to {self.address}", error) from error
 
     def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
         """The answer, whatever its status says.
@@ -90,6 +98,22 @@ class MilvusChannel:
     def close(self) -> None:
         self._channel.close()
 
+    def _cause(self) -> str:
+        """Of there being no connection: what the last attempt at one came to."""
+        try:
+            self._version(_CAUSE_TIMEOUT, wait=False)
+        except grpc.RpcError as error:
+            return f"{milvus_tls.advice(error.details()) or 'is it running?'} ({error.details()})"
+        except ValueError as error:
+            return str(error)  # closed meanwhile
+        return "it is there only now"
+
+    def _version(self, timeout: float, *, wait: bool) -> None:
+        """A call that every Milvus answers; `wait` for a connection, or fail where there is none."""
+        self._stub.GetVersion(
+            milvus_pb2.GetVersionRequest(), timeout=timeout, metadata=self._metadata, wait_for_ready=wait
+        )
+
     def _method(self, name: str) -> Any:
         return getattr(self._stub, name)
 
@@ -115,22 +139,4 @@ def _open(connect: MilvusConnect, address: str) -> grpc.Channel:
         return grpc.insecure_channel(address, options=_OPTIONS)
     name = connect.dial_config.server_name
     override = [("grpc.ssl_target_name_override", name)] if name else []
-    return grpc.secure_channel(address, _credentials(connect.dial_config), options=_OPTIONS + override)
-
-
-def _credentials(dial: DialConfig) -> grpc.ChannelCredentials:
-    """Two-way with a client's key, else one-way; the system's authorities where no file is named."""
-    if dial.client_key_path:
-        return grpc.ssl_channel_credentials(
-            _file(dial.ca_pem_path), _file(dial.client_key_path), _file(dial.client_pem_path)
-        )
-    return grpc.ssl_channel_credentials(_file(dial.server_pem_path or dial.ca_pem_path))
-
-
-def _file(path: str) -> bytes | None:
-    if not path:
-        return None
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise TaskStopped(f"the target's TLS file {path} cannot be read on this host: {error.strerror}") from error
+    return grpc.secure_channel(address, milvus_tls.credentials(connect.dial_config), options=_OPTIONS + override)

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from cdc_core.errors import CdcError, NoStandby, NotSupported, Refused, TargetUnavailable, TaskStopped
+from cdc_core.sink import milvus_tls
 
 COLLECTION_NOT_FOUND = 100
 PARTITION_NOT_FOUND = 200
@@ -101,7 +102,11 @@ def of_call(what: str, error: Exception) -> CdcError:
         return NotSupported(f"the target does not know this call; it must be a Milvus 2.3.2 or later ({text})")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (details or ""):
         return Refused(text)
-    return TargetUnavailable(text, unclear=not any(part in (details or "").lower() for part in _NEVER_SENT))
+    advice = milvus_tls.advice(details)
+    return TargetUnavailable(
+        f"{advice} ({text})" if advice else text,
+        unclear=not any(part in (details or "").lower() for part in _NEVER_SENT),
+    )
 
 
 def is_missing(status: Any, *codes: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cdc_core.codec.operation import Operation, OperationKind
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
-from cdc_core.errors import NotSupported, Refused
+from cdc_core.errors import NotSupported, Refused, TargetUnavailable
 from cdc_core.sink import milvus_errors
 from cdc_core.sink.milvus_client import MilvusChannel
 
@@ -28,6 +28,8 @@ _OF_USERS = {
     OperationKind.OPERATE_PRIVILEGE_V2: ("OperatePrivilegeV2", _EXISTS),
 }
 """The call, and what a target says that has done it already."""
+_SECONDS = {"Flush": 10.0}
+"""A 2.3.5 that was killed may not answer it for minutes; it works within one."""
 _LOADED = (common_pb2.LoadStateLoading, common_pb2.LoadStateLoaded)
 
 
@@ -128,7 +130,9 @@ class MilvusOperations:
         request.base.replicateInfo.msgTimestamp = operation.timestamp
         what = f"{operation.kind.name} of {'.'.join(filter(None, [operation.database, *operation.collections]))}"
         try:
-            answer = self._channel.call(method, request)
+            answer = self._channel.call(method, request, _SECONDS.get(method))
+        except TargetUnavailable as error:
+            raise TargetUnavailable(f"{what}: {error}", unclear=error.unclear) from error
         except NotSupported as error:
             raise Refused(f"{what}: the target's version does not know it") from error
         status = getattr(answer, "status", answer)

@@ -13,6 +13,7 @@ from cdc_core.source.pulsar_id import PulsarId
 from cdc_core.source.pulsar_log import client_log
 from cdc_core.source.pulsar_stream import PulsarMessage, PulsarStream
 from cdc_core.source.pulsar_topics import topics_of
+from cdc_core.source.pulsar_trouble import unavailable
 
 _ANSWER_SECONDS = 10
 """How long a question may take. A healthy cluster answers in milliseconds, one that has just started in seconds."""
@@ -78,7 +79,7 @@ class PulsarClient:
         return self._first(pchannel, pulsar.MessageId.latest, None)
 
     def unavailable(self, error: object) -> SourceUnavailable:
-        return SourceUnavailable(f"Pulsar at {self._cluster.url} does not answer: {error}")
+        return unavailable(self._cluster, error)
 
     def close(self) -> None:
         """With all its readers. May block for a moment."""

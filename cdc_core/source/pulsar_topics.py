@@ -15,6 +15,7 @@ from typing import Self
 from cdc_core.codec import wire
 from cdc_core.errors import SourceUnavailable, Undecodable
 from cdc_core.source.pulsar_cluster import PulsarAuth, PulsarCluster
+from cdc_core.source.pulsar_trouble import PulsarRefused, unavailable
 
 # Commands; the number is also that of the field of `BaseCommand` with the command's content.
 _CONNECT, _CONNECTED, _ERROR, _PING, _PONG, _GET_TOPICS, _TOPICS = 2, 3, 14, 18, 19, 32, 33
@@ -34,9 +35,9 @@ def topics_of(cluster: PulsarCluster, timeout: float) -> frozenset[str]:
         try:
             with _Link(cluster, host, port, timeout) as link:
                 return link.topics(cluster.path)
-        except (OSError, Undecodable, SourceUnavailable) as error:
+        except (OSError, Undecodable, SourceUnavailable, PulsarRefused) as error:
             problem = error
-    raise SourceUnavailable(f"Pulsar at {cluster.url} does not answer: {problem}") from problem
+    raise unavailable(cluster, problem) from problem
 
 
 class _Link:
@@ -68,7 +69,7 @@ class _Link:
         self._socket.sendall(struct.pack(">II", len(body) + 4, len(body)) + body)
 
     def _await(self, wanted: int) -> bytes:
-        """The content of that command. :raises SourceUnavailable: an error came instead."""
+        """The content of that command. :raises PulsarRefused: an error came instead. :raises SourceUnavailable:"""
         while True:
             command, content = self._receive()
             if command == wanted:
@@ -76,7 +77,7 @@ class _Link:
             if command == _PING:
                 self._send(_PONG, b"")
             elif command == _ERROR:
-                raise SourceUnavailable(b"; ".join(_texts(content, 3)).decode(errors="replace"))
+                raise PulsarRefused(_number(content, 2), b"; ".join(_texts(content, 3)).decode(errors="replace"))
             else:
                 raise SourceUnavailable(f"it wants something that is not known here (command {command})")
 
@@ -85,8 +86,7 @@ class _Link:
         if not size + 4 <= total <= _FRAME_BYTES:
             raise Undecodable(f"this is not Pulsar: a frame of {total} bytes with a command of {size}")
         body = self._exactly(total - 4)[:size]
-        kinds = [wire.read_varint(body, start)[0] for number, _, _, start, _ in wire.fields(body) if number == 1]
-        command = kinds[0] if kinds else 0
+        command = _number(body, 1)
         return command, b"".join(_texts(body, command))
 
     def _exactly(self, size: int) -> bytes:
@@ -94,7 +94,7 @@ class _Link:
         while len(found) < size:
             part = self._socket.recv(min(size - len(found), 1 << 16))
             if not part:
-                raise ConnectionError("the connection was closed")
+                raise ConnectionAbortedError("the connection was closed")
             found += part
         return bytes(found)
 
@@ -115,8 +115,19 @@ def _credentials(auth: PulsarAuth) -> bytes:
 def _trust(cluster: PulsarCluster) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=cluster.ca_cert or None)
     if cluster.auth.kind == "tls":
-        context.load_cert_chain(*cluster.auth.cert_and_key)
+        context.load_cert_chain(*cluster.auth.cert_and_key, password=_no_password)
     return context
+
+
+def _no_password() -> str:
+    """Asked for by a key that has one: without this the terminal is asked."""
+    raise PermissionError("the key has a password; expected one without")
+
+
+def _number(content: bytes, wanted: int) -> int:
+    """The first value of that field, 0 without one."""
+    found = (wire.read_varint(content, start)[0] for number, _, _, start, _ in wire.fields(content) if number == wanted)
+    return next(found, 0)
 
 
 def _texts(content: bytes, wanted: int) -> list[bytes]:

@@ -58,12 +58,12 @@ def wait_equal(
     """
     deadline = time.monotonic() + timeout
     with _sides(source_uri, target_uri, database, source_token, target_token) as (source, target):
-        expected = source.count(collection)
         comparison, why = None, ""
         while True:
             pause = _POLL
             try:
-                seen = target.count(collection)
+                # Both anew each time: a 2.3.5 source, too, counts wrong for a moment while it swaps segments.
+                expected, seen = source.count(collection), target.count(collection)
                 why = f"count(*) {expected} and {seen}"
                 if seen == expected:
                     began = time.monotonic()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from deploy.local.errors import StartFailed
+from deploy.local.kafka_security import GUARDED, KafkaProtocol, KafkaSecurity
 from deploy.local.maven import Artifact, jars, java_program, require_java
 from deploy.local.ports import Ports
 from deploy.local.probes import kafka_brokers
@@ -19,8 +20,6 @@ ARTIFACTS = (
 )
 _CLUSTER_ID = "bWlsdnVzLWNkYy1sb2NhbA"  # any 22 characters that do not begin with "-"
 _MESSAGE_BYTES = 16 << 20  # Milvus sends up to 10 MiB
-USER, PASSWORD = "cdc", "not-a-secret"
-"""Who may connect to `sasl_address` by PLAIN; SCRAM users are made by an admin client."""
 _LOG4J = """log4j.rootLogger=WARN, out
 log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
@@ -40,15 +39,20 @@ def require_kafka() -> None:
 
 
 class Kafka(Server):
-    """One broker that makes topics on demand and keeps everything, also through a kill."""
+    """One broker that makes topics on demand and keeps everything, also through a kill.
+
+    With `security` it has listeners that want a user or TLS, beside the open one.
+    """
 
     advice: ClassVar[str] = "It wants Java 17 and about 0.3 GB of memory."
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
-        """Downloads the server the first time; raises Unavailable."""
+    def __init__(self, directory: Path, port: int | None = None, security: KafkaSecurity | None = None) -> None:
+        """Downloads the server the first time; raises Unavailable. A directory keeps the security it began with."""
         self._java, self._jars = java_program(), kafka_jars()
+        self._security = security
         directory = directory.absolute()
-        super().__init__("kafka", directory, Ports.of(directory, ["broker", "controller", "sasl"], {"broker": port}))
+        names = ["broker", "controller", *(GUARDED if security else ())]
+        super().__init__("kafka", directory, Ports.of(directory, names, {"broker": port}))
 
     @property
     def port(self) -> int:
@@ -59,26 +63,23 @@ class Kafka(Server):
         """For clients, as "host:port"."""
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def sasl_address(self) -> str:
-        """The same broker, for clients that say who they are (SASL_PLAINTEXT)."""
-        return f"127.0.0.1:{self._ports['sasl']}"
+    def address_of(self, protocol: KafkaProtocol) -> str:
+        """Of the listener that speaks it, as "host:port"; KeyError without `security`."""
+        return self.address if protocol == "PLAINTEXT" else f"127.0.0.1:{self._ports[protocol]}"
 
     def _properties(self) -> dict[str, object]:
         controller = f"127.0.0.1:{self._ports['controller']}"
-        listeners = f"PLAINTEXT://{self.address},SASL://{self.sasl_address}"
-        module = "org.apache.kafka.common.security"
-        plain = f'{module}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+        guarded = {protocol: self.address_of(protocol) for protocol in GUARDED} if self._security else {}
+        listeners = ",".join(f"{name}://{address}" for name, address in {"PLAINTEXT": self.address, **guarded}.items())
         return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{controller}",
             "listeners": f"{listeners},CONTROLLER://{controller}",
             "advertised.listeners": listeners,
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
-            "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
-            "listener.name.sasl.plain.sasl.jaas.config": plain,
-            "listener.name.sasl.scram-sha-256.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{name}:{name}" for name in guarded)]
+            ),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": self.directory / "data",
@@ -98,6 +99,7 @@ class Kafka(Server):
             # The controller takes a killed broker for alive until its session ends, and lets it back only then.
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
+            **(self._security.settings(guarded) if self._security else {}),
         }
 
     def _prepare(self) -> None:
@@ -110,6 +112,7 @@ class Kafka(Server):
     def _format(self) -> None:
         tool = [*self._jvm(), "kafka.tools.StorageTool", "format", "--ignore-formatted"]
         tool += ["-t", _CLUSTER_ID, "-c", str(self._properties_file)]
+        tool += self._security.scram_user() if self._security else []
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise StartFailed(f"kafka's storage in {self.directory} was not formatted:\n{done.stdout}{done.stderr}")

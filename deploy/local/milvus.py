@@ -7,7 +7,7 @@ from typing import ClassVar
 from deploy.local.milvus_config import PORT_NAMES, MilvusOptions, etcd_config, milvus_config, write_yaml
 from deploy.local.milvus_wheel import milvus_files
 from deploy.local.ports import Ports
-from deploy.local.probes import http_get
+from deploy.local.probes import http_get, speaks_tls
 from deploy.local.process import Command
 from deploy.local.server import Server
 
@@ -42,7 +42,7 @@ class Milvus(Server):
     @property
     def uri(self) -> str:
         """The address as pymilvus takes it."""
-        return f"http://{self.address}"
+        return f"{'https' if self.options.tls else 'http'}://{self.address}"
 
     @property
     def token(self) -> str:
@@ -103,5 +103,9 @@ class Milvus(Server):
 
     def _answers(self) -> bool:
         """Every role says it is healthy, and the proxy takes requests, which can be a moment later."""
-        status, _ = http_get(self.metrics_port, "/healthz")
-        return status == 200 and http_get(self._ports["proxy"], "/v1/vector/collections")[0] < 500
+        proxy = self._ports["proxy"]
+        if http_get(self.metrics_port, "/healthz")[0] != 200:
+            return False
+        if self.options.tls:  # it has no HTTP there then
+            return speaks_tls(proxy)
+        return http_get(proxy, "/v1/vector/collections")[0] < 500

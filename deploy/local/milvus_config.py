@@ -32,6 +32,16 @@ _PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 
 
 @dataclass(frozen=True, slots=True)
+class MilvusTls:
+    """TLS at the proxy, files in PEM. With `two_way` only a client comes in whose certificate `ca_pem` has signed."""
+
+    server_pem: Path
+    server_key: Path
+    ca_pem: Path
+    two_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MilvusOptions:
     """What a local Milvus is to be.
 
@@ -49,6 +59,7 @@ class MilvusOptions:
     etcd: str | None = None
     dml_channels: int = 16
     authorization: bool = False
+    tls: MilvusTls | None = None
     session_ttl: int = 30
     log_level: str = "info"
 
@@ -75,7 +86,8 @@ def etcd_config(ports: Ports) -> dict[str, str]:
 def milvus_config(template: Path, options: MilvusOptions, ports: Ports, data: Path) -> dict[str, Any]:
     """The whole configuration; every path in it is below `data`."""
     config: dict[str, Any] = yaml.safe_load(_PLACEHOLDER.sub("~", template.read_text()))
-    settings = _components(ports) | _common(options, data) | _etcd(options, ports, data) | _queue(options, ports, data)
+    settings = _components(ports) | _common(options, data) | _tls(options.tls)
+    settings |= _etcd(options, ports, data) | _queue(options, ports, data)
     for path, value in settings.items():
         _set(config, path, value)
     return config
@@ -104,12 +116,22 @@ def _common(options: MilvusOptions, data: Path) -> dict[str, Any]:
         "common.ttMsgEnabled": not options.standby,
         "common.storageType": "local",
         "common.security.authorizationEnabled": options.authorization,
-        "common.security.tlsMode": 0,
         "common.session.ttl": options.session_ttl,
         "rootCoord.dmlChannelNum": options.dml_channels,
         "localStorage.path": str(data / "storage"),
         "log.level": options.log_level,
         "log.file.rootPath": "",
+    }
+
+
+def _tls(tls: MilvusTls | None) -> dict[str, Any]:
+    if tls is None:
+        return {"common.security.tlsMode": 0}
+    return {
+        "common.security.tlsMode": 2 if tls.two_way else 1,
+        "tls.serverPemPath": str(tls.server_pem),
+        "tls.serverKeyPath": str(tls.server_key),
+        "tls.caPemPath": str(tls.ca_pem),
     }
 
 

@@ -3,34 +3,50 @@
 import http.client
 import json
 import socket
+import ssl
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 _TIMEOUT = 2.0  # seconds; everything is on this machine, a longer silence means "not yet"
 _CALL_TIMEOUT = 30.0  # seconds
 
 
-def http_get(port: int, path: str) -> tuple[int, bytes]:
+def http_get(port: int, path: str, headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
     """Status and body of a GET on the loopback; raises OSError or HTTPException. No proxy setting is obeyed."""
-    return _http(port, "GET", path, None, {}, _TIMEOUT)
+    return _http(port, "GET", path, None, headers, _TIMEOUT)
 
 
-def http_json(port: int, method: str, path: str, content: object = None) -> tuple[int, bytes]:
+def http_json(
+    port: int, method: str, path: str, content: object = None, headers: Mapping[str, str] = {}
+) -> tuple[int, bytes]:
     """The same with a body of JSON, for calls that do something and may take a while."""
     body = None if content is None else json.dumps(content)
-    return _http(port, method, path, body, {"Content-Type": "application/json"}, _CALL_TIMEOUT)
+    return _http(port, method, path, body, {"Content-Type": "application/json", **headers}, _CALL_TIMEOUT)
 
 
 def _http(
-    port: int, method: str, path: str, body: str | None, headers: dict[str, str], timeout: float
+    port: int, method: str, path: str, body: str | None, headers: Mapping[str, str], timeout: float
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def speaks_tls(port: int) -> bool:
+    """Whether it greets in TLS, or refuses us for having no certificate of our own. Its own is looked at by nobody."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as link:
+        try:
+            context.wrap_socket(link).close()
+        except ssl.SSLError as error:
+            return "ALERT" in str(error)
+    return True
 
 
 def redis_ping(port: int) -> bool:

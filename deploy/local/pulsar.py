@@ -10,11 +10,13 @@ from deploy.local.maven import Artifact, download, java_program, require_java
 from deploy.local.ports import Ports
 from deploy.local.probes import http_get, http_json
 from deploy.local.process import Command
+from deploy.local.pulsar_security import PulsarSecurity
 from deploy.local.server import Server
 
 VERSION = "4.0.8"
 _CACHED_AS = f"pulsar-{VERSION}"
 DISTRIBUTION = Artifact("org.apache.pulsar", "pulsar-server-distribution", VERSION, "bin", "tar.gz")
+_PORTS = ("broker", "web", "bookie", "tls")
 _MESSAGE_BYTES = 16 << 20  # Milvus sends up to 10 MiB
 _DRIVER = "org.apache.pulsar.metadata.bookkeeper.PulsarMetadata{}Driver"
 _OPENED = (
@@ -51,21 +53,30 @@ def _build(directory: Path) -> None:
 
 
 class Pulsar(Server):
-    """One Pulsar that keeps everything, whether anybody subscribes or not."""
+    """One Pulsar that keeps everything, whether anybody subscribes or not.
+
+    With `security` it lets in only whom it knows, and speaks TLS at a port of its own, too.
+    """
 
     start_timeout: ClassVar[float] = 120.0
     advice: ClassVar[str] = "It wants Java 17 and about 0.6 GB of memory; its data cannot move to other ports."
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, security: PulsarSecurity | None = None) -> None:
         """Downloads the server the first time; raises Unavailable."""
+        self._security = security
         self._java, self._files = java_program(), pulsar_files()
         directory = directory.absolute()
-        super().__init__("pulsar", directory, Ports.of(directory, ["broker", "web", "bookie"], {"broker": port}))
+        super().__init__("pulsar", directory, Ports.of(directory, _PORTS, {"broker": port}))
 
     @property
     def address(self) -> str:
         """For clients, as "host:port"."""
         return f"127.0.0.1:{self._ports['broker']}"
+
+    @property
+    def tls_address(self) -> str:
+        """The same over TLS, with `security`."""
+        return f"127.0.0.1:{self._ports['tls']}"
 
     @property
     def web_port(self) -> int:
@@ -74,10 +85,14 @@ class Pulsar(Server):
 
     def admin(self, method: str, path: str, content: object = None) -> Any:
         """A call of its admin API under /admin/v2, and the answer, if there is one; raises OSError or HTTPException."""
-        status, body = http_json(self.web_port, method, f"/admin/v2/{path}", content)
+        status, body = http_json(self.web_port, method, f"/admin/v2/{path}", content, self._headers)
         if status >= 300:
             raise OSError(f"Pulsar refuses {method} {path}: {status} {body!r}")
         return json.loads(body) if body else None
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return self._security.headers if self._security else {}
 
     @property
     def _conf(self) -> Path:
@@ -99,6 +114,7 @@ class Pulsar(Server):
             "defaultRetentionTimeInMinutes": -1,
             "defaultRetentionSizeInMB": -1,
             "backlogQuotaDefaultLimitGB": -1,
+            **(self._security.settings(self._ports["tls"], self.directory) if self._security else {}),
         }
 
     def _prepare(self) -> None:
@@ -140,5 +156,5 @@ class Pulsar(Server):
 
     def _answers(self) -> bool:
         """Its own namespace exists: made last, and Milvus wants it."""
-        status, body = http_get(self.web_port, "/admin/v2/namespaces/public")
+        status, body = http_get(self.web_port, "/admin/v2/namespaces/public", self._headers)
         return status == 200 and b"public/default" in body

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ from cdc_core.source.memory_catalog import MemoryCatalog
 from cdc_core.transform.filter import Selection
 from cdc_core.transform.mapping import Names
 from deploy.local import Redis
+from tests.contract.brokers import Broker, KafkaBroker, MemoryBroker, NatsmqBroker, PulsarBroker, RocksmqBroker
 from tests.contract.state import State
 
 
@@ -66,3 +68,17 @@ def context(state: State, target: MemoryTarget) -> TaskContext:
 @pytest.fixture
 def source() -> MemoryCatalog:
     return MemoryCatalog()
+
+
+@pytest.fixture(params=["memory", "kafka", "pulsar", "rocksmq", "natsmq"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    made: dict[str, Callable[[], Broker]] = {
+        "memory": MemoryBroker,
+        "kafka": lambda: KafkaBroker(request.getfixturevalue("kafka_server")),
+        "pulsar": lambda: PulsarBroker(request.getfixturevalue("pulsar_server")),
+        "rocksmq": lambda: RocksmqBroker(tmp_path),
+        "natsmq": lambda: NatsmqBroker(request.getfixturevalue("nats_server")),
+    }
+    one = made[request.param]()
+    yield one
+    one.close()

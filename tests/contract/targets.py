@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from pymilvus import MilvusClient
@@ -152,11 +153,12 @@ class InMemory:
 
 
 class RealStandby:
-    """`Target` over a standby Milvus."""
+    """`Target` over a standby Milvus, reached by `connect` where its address and token are not enough."""
 
-    def __init__(self, server: Milvus) -> None:
+    def __init__(self, server: Milvus, connect: MilvusConnect | None = None) -> None:
         self.server = server
-        self.channel = MilvusChannel(MilvusConnect(uri=server.uri, token=server.token))
+        self._connect = connect or MilvusConnect(uri=server.uri, token=server.token)
+        self.channel = MilvusChannel(self._connect)
         self.sink = MilvusReplicate(self.channel)
         self.catalog = MilvusCatalog(self.channel)
         self._times = Times(self)
@@ -194,8 +196,10 @@ class RealStandby:
 
     def _client(self, collection: TargetCollection) -> MilvusClient:
         if collection.database not in self._queries:
-            uri, token = self.server.uri, self.server.token
-            self._queries[collection.database] = MilvusClient(uri, token=token, db_name=collection.database)
+            files = {name: value for name, value in asdict(self._connect.dial_config).items() if value}
+            self._queries[collection.database] = MilvusClient(
+                self.server.uri, token=self._connect.auth_token, db_name=collection.database, **files
+            )
         return self._queries[collection.database]
 
 

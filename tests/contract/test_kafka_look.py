@@ -10,8 +10,8 @@ from cdc_core.preflight.facts import KafkaFacts
 from cdc_core.preflight.kafka_look import look_at_kafka
 from cdc_core.sink.kafka_cluster import Topic
 from deploy.local import Kafka
-from deploy.local.kafka import USER
 from tests.kafka_topic import KafkaTopic
+from tests.servers import KAFKA_USER
 
 pytestmark = pytest.mark.contract
 
@@ -27,9 +27,10 @@ def test_a_topic_that_is_missing_and_may_be_made(kafka_server: Kafka) -> None:
     assert not topic.exists
 
 
-def test_a_wrong_password_and_a_name_that_is_none(kafka_server: Kafka) -> None:
-    sasl = KafkaSasl(USER, "wrong-secret")
-    facts = look_at_kafka(KafkaConnect(kafka_server.sasl_address, "t", enable_sasl=True, sasl=sasl))
+def test_a_wrong_password_and_a_name_that_is_none(kafka_server: Kafka, secured_kafka: Kafka) -> None:
+    sasl = KafkaSasl(KAFKA_USER[0], "wrong-secret")
+    address = secured_kafka.address_of("SASL_PLAINTEXT")
+    facts = look_at_kafka(KafkaConnect(address, "t", enable_sasl=True, sasl=sasl))
     assert isinstance(facts.topic, TaskStopped)
     assert "wrong-secret" not in str(facts.topic)
     facts = look_at_kafka(KafkaConnect(kafka_server.address, "no topic"))

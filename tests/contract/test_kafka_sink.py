@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from cdc_core.codec.merge import merge
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
@@ -29,10 +28,10 @@ from cdc_core.sink.kafka_writer import KafkaWriter
 from cdc_core.sink.notes import MemoryNotes
 from cdc_core.sink.object_change import ObjectChange
 from deploy.local import Kafka
-from deploy.local.kafka import PASSWORD, USER
 from tests.contract.targets import fresh
 from tests.kafka_topic import KafkaTopic
 from tests.messages import KEY, DataType, collection, delete, insert, parsed, schema_field, simple_insert
+from tests.servers import KAFKA_USER
 
 pytestmark = pytest.mark.contract
 
@@ -75,8 +74,8 @@ def _address(made: Collection, message: Any) -> Address:
 def open_target(kafka_server: Kafka) -> Iterator[Callable[..., Target]]:
     opened: list[Target] = []
 
-    def open_one(partitions: int = 0, address: str = "", config: dict[str, str] | None = None, **more: Any) -> Target:
-        opened.append(Target(KafkaTopic(kafka_server.address, partitions, **(config or {})), address, **more))
+    def open_one(partitions: int = 0, config: dict[str, str] | None = None, **more: Any) -> Target:
+        opened.append(Target(KafkaTopic(kafka_server.address, partitions, **(config or {})), **more))
         return opened[-1]
 
     yield open_one
@@ -355,28 +354,19 @@ def test_a_session_leaves_no_thread_behind(target: Target) -> None:
 # Credentials
 
 
-def test_the_right_credentials_are_taken(open_target: Callable[..., Target], kafka_server: Kafka) -> None:
-    """PLAIN when nothing is said, and SCRAM."""
-    plain = open_target(0, kafka_server.sasl_address, enable_sasl=True, sasl=KafkaSasl(USER, PASSWORD))
-    plain.sink.check(TIMEOUT)
-    plain.made()
-    assert len(plain.topic.changes()) == 1
-    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-    made = plain.topic.admin.alter_user_scram_credentials([UserScramCredentialUpsertion("ada", info, b"lovelace")])
-    made["ada"].result(30)
-    sasl = KafkaSasl("ada", "lovelace", "SCRAM-SHA-256", "SASL_PLAINTEXT")
-    scram = open_target(1, kafka_server.sasl_address, enable_sasl=True, sasl=sasl)
-    scram.sink.check(TIMEOUT)
-    scram.made()
-    assert len(scram.topic.changes()) == 1
+@pytest.mark.parametrize("mechanism", ["", "PLAIN", "SCRAM-SHA-256"])
+def test_the_right_credentials_are_taken(secured_kafka: Kafka, mechanism: str) -> None:
+    """PLAIN when nothing is said."""
+    target = secured(secured_kafka, KafkaSasl(*KAFKA_USER, mechanism))
+    target.sink.check(TIMEOUT)
+    target.made()
+    assert [each["op"] for each in target.topic.changes()] == ["create_collection"]
+    target.sink.close()
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
-def test_a_wrong_password_stops_the_task(
-    open_target: Callable[..., Target], kafka_server: Kafka, mechanism: str
-) -> None:
-    sasl = KafkaSasl(USER, "wrong-secret", mechanism)
-    target = open_target(1, kafka_server.sasl_address, enable_sasl=True, sasl=sasl)
+def test_a_wrong_password_stops_the_task(secured_kafka: Kafka, mechanism: str) -> None:
+    target = secured(secured_kafka, KafkaSasl(KAFKA_USER[0], "wrong-secret", mechanism, "SASL_PLAINTEXT"))
     for call in (lambda: target.sink.check(TIMEOUT), target.made):
         with pytest.raises(TaskStopped, match="password") as caught:
             call()
@@ -385,13 +375,17 @@ def test_a_wrong_password_stops_the_task(
 
 def test_what_can_never_be_dialled_or_written_stops_the_task(kafka_server: Kafka) -> None:
     topic = KafkaTopic(kafka_server.address)
-    target = Target(topic, enable_sasl=True, sasl=KafkaSasl(USER, PASSWORD, "ABACUS"))
+    target = Target(topic, enable_sasl=True, sasl=KafkaSasl(*KAFKA_USER, "ABACUS"))
     with pytest.raises(TaskStopped, match="ABACUS"):
         target.sink.check(TIMEOUT)
     topic.name = "no topic/has such a name"
     for call in (lambda: Target(topic).sink.check(TIMEOUT), Target(topic).made):
         with pytest.raises(TaskStopped, match="no topic/has such a name"):
             call()
+
+
+def secured(server: Kafka, sasl: KafkaSasl) -> Target:
+    return Target(KafkaTopic(server.address), server.address_of("SASL_PLAINTEXT"), enable_sasl=True, sasl=sasl)
 
 
 # The other format

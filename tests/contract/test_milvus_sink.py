@@ -61,6 +61,13 @@ def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
         MilvusChannel(MilvusConnect(uri="https://h", dial_config=DialConfig(server_pem_path=str(tmp_path / "no"))))
 
 
+def test_a_target_without_tls_is_told_to_who_comes_with_it(standby_server: Milvus) -> None:
+    channel = MilvusChannel(MilvusConnect(uri=f"https://{standby_server.address}", connect_timeout=1))
+    with pytest.raises(TargetUnavailable, match="speaks no TLS at this address"):
+        MilvusReplicate(channel).check(TIMEOUT)
+    channel.close()
+
+
 def test_rows_ahead_of_the_target_s_clock_are_taken(standby: RealStandby) -> None:
     """The source's clock may run ahead; the request says "now"."""
     wanted = collection(fresh("ahead"))

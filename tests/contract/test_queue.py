@@ -12,7 +12,7 @@ import pytest
 
 from cdc_core.errors import PositionTrimmed, SourceUnavailable
 from cdc_core.source.base import Lost, Reader, Record
-from tests.contract.brokers import Broker, KafkaBroker, MemoryBroker, NatsmqBroker, PulsarBroker, RocksmqBroker
+from tests.contract.brokers import Broker
 
 pytestmark = pytest.mark.contract
 
@@ -20,20 +20,6 @@ PATIENCE = 30.0
 """Seconds for what must happen; a loaded machine may take long."""
 QUIET = 0.3
 """Seconds in which nothing may happen."""
-
-
-@pytest.fixture(params=["memory", "kafka", "pulsar", "rocksmq", "natsmq"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    made: dict[str, Callable[[], Broker]] = {
-        "memory": MemoryBroker,
-        "kafka": lambda: KafkaBroker(request.getfixturevalue("kafka_server")),
-        "pulsar": lambda: PulsarBroker(request.getfixturevalue("pulsar_server")),
-        "rocksmq": lambda: RocksmqBroker(tmp_path),
-        "natsmq": lambda: NatsmqBroker(request.getfixturevalue("nats_server")),
-    }
-    one = made[request.param]()
-    yield one
-    one.close()
 
 
 @pytest.fixture

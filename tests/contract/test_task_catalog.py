@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from cdc_core.codec.operation import Operation
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
 from cdc_core.coordination.barriers import Barrier
 from cdc_core.coordination.objects import GONE, Wanted
+from cdc_core.errors import TargetUnavailable
 from cdc_core.model.catalog import Collection, ObjectState, Partition
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
@@ -132,9 +134,74 @@ def test_an_operation_goes_to_the_collection_that_had_the_name_then(
         feed.close()
 
 
-def index_of(collection: str, at: Tso) -> bytes:
+def test_a_database_that_was_made_again_is_not_dropped(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State
+) -> None:
+    """Given the drop of a database and then, in a new one of its name, a collection that was made on the target before
+    the drop was read, then its operations are not held up, and what it has stays.
+    """
+    new = replace(a_collection(460, "films"), created=Tso(CREATED + 1_000))
+    source.put_collection(new)
+    collections = swept(context, source)
+    for plan in collections.known[460].plans:
+        state.client.hset(state.keys.channel("one", plan.vchannel.name), "resolved", Tso(new.created + 1_000).text)
+    queue = MemoryQueue()
+    feed = OperationFeed(queue, OPS, Position("", b""), context.dead_letters, lambda: None)
+    operations = Operations(context, collections, feed, source.refresh)
+    try:
+        base = common_pb2.MsgBase(msg_type=common_pb2.DropDatabase, msgID=1, timestamp=new.created - 500)
+        queue.append(OPS, milvus_pb2.DropDatabaseRequest(base=base, db_name="default").SerializeToString())
+        queue.append(OPS, index_of("films", Tso(new.created + 1)))
+        _sweep_until(operations, lambda: target.applied and not operations.waiting)
+        assert [each.kind.name for each in target.applied] == ["CREATE_INDEX"]
+        assert operations.troubles == {}
+    finally:
+        feed.close()
+
+
+def test_an_operation_that_the_target_does_not_answer_holds_up_nothing_else(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a target that answers nothing about one collection, then operations of another one are applied, those of
+    the first one in their order once it answers, and meanwhile the reason is shown.
+    """
+    films, books = a_collection(450, "films"), a_collection(460, "books")
+    source.put_collection(films)
+    source.put_collection(books)
+    collections = swept(context, source)
+    at = Tso(CREATED + 5_000)
+    for known in collections.known.values():
+        for plan in known.plans:
+            state.client.hset(state.keys.channel("one", plan.vchannel.name), "resolved", at.text)
+    apply, hangs, outages = target.apply, ["films"], context.target.outages
+
+    def hanging(operation: Operation) -> None:
+        if operation.collection in hangs:
+            raise TargetUnavailable(f"no answer about {operation.collection}")
+        apply(operation)
+
+    monkeypatch.setattr(target, "apply", hanging)
+    queue = MemoryQueue()
+    feed = OperationFeed(queue, OPS, Position("", b""), context.dead_letters, lambda: None)
+    operations = Operations(context, collections, feed, source.refresh)
+    try:
+        for number, name in enumerate(["films", "films", "books"]):
+            queue.append(OPS, index_of(name, Tso(at - 10 + number), field=f"f{number}"))
+        _sweep_until(operations, lambda: target.applied)
+        assert [each.collection for each in target.applied] == ["books"]
+        assert "no answer about films" in "".join(operations.troubles.values())
+        hangs.clear()
+        _sweep_until(operations, lambda: not operations.waiting)
+        assert [each.request.field_name for each in target.applied] == ["f2", "f0", "f1"]
+        assert operations.troubles == {}
+        assert context.target.outages > outages, "what the target may have forgotten is to be looked at"
+    finally:
+        feed.close()
+
+
+def index_of(collection: str, at: Tso, field: str = "vector") -> bytes:
     base = common_pb2.MsgBase(msg_type=common_pb2.CreateIndex, msgID=1, timestamp=at)
-    request = milvus_pb2.CreateIndexRequest(base=base, collection_name=collection, field_name="vector")
+    request = milvus_pb2.CreateIndexRequest(base=base, collection_name=collection, field_name=field)
     return request.SerializeToString()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import grpc
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -50,9 +51,13 @@ def count(client: MilvusClient, name: str) -> int:
     return len(client.query(name, filter="id >= 0", output_fields=["id"], timeout=30))
 
 
-# A killed Milvus answers at once, but refuses queries until it has loaded the collection again: 10 to 50 s.
+# A killed Milvus answers at once, but refuses queries until it has loaded the collection again: 10 to 50 s; one that
+# works hard lets a query run into its time-out.
 recovered = Retrying(
-    retry=retry_if_exception_type(MilvusException), stop=stop_after_delay(90), wait=wait_fixed(0.2), reraise=True
+    retry=retry_if_exception_type((MilvusException, grpc.RpcError)),
+    stop=stop_after_delay(240),
+    wait=wait_fixed(0.2),
+    reraise=True,
 )
 
 

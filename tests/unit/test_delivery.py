@@ -95,6 +95,24 @@ def test_a_call_of_unclear_outcome_is_repeated_with_the_same_bytes(hands: Hands,
     assert (hands.recovered, hands.delivery.trouble) == (1, None)
 
 
+def test_a_delivery_that_fails_goes_on_over_a_sink_that_takes_the_place_of_its_own(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another task has brought credentials that the target accepts."""
+    gone = MemoryTarget(pchannels=1)
+    gone.faults.append(Fault.UNAVAILABLE)
+    hands.delivery.use(Replicated(gone))
+
+    def after_the_failure(*_args: object, **_more: object) -> float:
+        hands.delivery.use(Replicated(hands.target))
+        return 0.0
+
+    monkeypatch.setattr("cdc_core.backoff.delay", after_the_failure)
+    flight = hands.flight(1)
+    assert list(hands.deliver(flight)) == [flight]
+    assert (gone.calls, hands.visible) == (1, [1])
+
+
 def test_much_travels_in_several_calls_and_the_tick_behind_the_last(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

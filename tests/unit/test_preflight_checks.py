@@ -272,6 +272,12 @@ MANY = {("default", "a"): OTHER, ("default", "b"): twin(collection("b", (KEY,)))
             ("warn", "is 3, but the target has at least 4", "channel_num", False),
         ),
         ("channels", target(), spec(channel_num=4), FINE),
+        (
+            "channels",
+            target(pchannels=frozenset()),
+            spec(channel_num=2),
+            ("warn", "3 vchannels for 2", "dmlChannelNum 3", False),
+        ),
         ("channels", target(pchannels=frozenset()), spec(), ("pass", "of which 0 are in use", "", False)),
         ("channels", target(pchannels=AWAY), spec(), ("warn", "not looked at", "validate again", False)),
         ("schemas", target(), spec(), ("pass", "0 collections are on the target already", "", False)),

@@ -215,6 +215,36 @@ def test_all_wrong_ones_at_once_also_the_missing_and_the_half_pairs(monkeypatch:
     assert "is not set; expected the source's queue" in found[1]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"PROTOCOL": "SASL_SSL"}, "together with CDC_SOURCE_KAFKA_USERNAME; SSL is TLS without a user"),
+        ({"PROTOCOL": "SSL", "USERNAME": "u", "PASSWORD": "p"}, "expected SASL_SSL"),
+        ({"PROTOCOL": "TLS"}, "expected 'SASL_PLAINTEXT', 'SASL_SSL' or 'SSL'"),
+        ({"MECHANISM": "SCRAM"}, "expected 'PLAIN', 'SCRAM-SHA-256' or 'SCRAM-SHA-512'"),
+        ({"CA_CERT": __file__}, "expected CDC_SOURCE_KAFKA_PROTOCOL to be SASL_SSL or SSL"),
+    ],
+)
+def test_a_kafka_that_would_be_read_in_the_clear_by_an_oversight_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], told: str
+) -> None:
+    values = {f"SOURCE_KAFKA_{name}": value for name, value in given.items()}
+    (problem,) = problems(monkeypatch, SOURCE_MQ="kafka://h:1", **values)
+    assert told in problem
+
+
+def test_a_kafka_with_tls_and_no_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    settings = load(
+        monkeypatch,
+        SOURCE_MQ="kafka://h:1",
+        SOURCE_KAFKA_PROTOCOL="ssl",
+        SOURCE_KAFKA_CA_CERT=str(authority),
+    )
+    assert settings.source_mq_options == {"security.protocol": "SSL", "ssl.ca.location": str(authority)}
+
+
 def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         monkeypatch,

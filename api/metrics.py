@@ -1,0 +1,59 @@
+"""`GET /metrics`: what the state says of the tasks, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from cdc_core.coordination.retention import Retention
+from cdc_core.coordination.tasks import TaskStore
+from cdc_core.model.task import Desired, Task, TaskState
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def exposition(store: TaskStore, retention: Retention) -> bytes:
+    """In Prometheus' text format; any process of the API answers the same. :raises StateUnavailable:"""
+    registry = CollectorRegistry()
+    registry.register(_Tasks(store, retention))
+    return generate_latest(registry)
+
+
+class _Tasks(Collector):
+    """Read when it is asked: the state is shared, so a process counts nothing itself."""
+
+    def __init__(self, store: TaskStore, retention: Retention) -> None:
+        self._store = store
+        self._retention = retention
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing is read at the registration."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        tasks = [task for task in self._store.all() if task.desired is not Desired.DELETED]
+        ids = [task.id for task in tasks]
+        yield _by_state(tasks)
+        letters = CounterMetricFamily("cdc_dead_letters", "Messages of the source that cannot be read", labels=["task"])
+        for task, count in self._store.dead_letters.counts(ids).items():
+            letters.add_metric([task], count)
+        yield letters
+        near = GaugeMetricFamily(
+            "cdc_retention_near",
+            "1 where the queue's retention comes near an unread checkpoint",
+            labels=["task", "pchannel"],
+        )
+        for task, found in self._retention.warnings(ids).items():
+            for pchannel in found:
+                near.add_metric([task, pchannel], 1)
+        yield near
+
+
+def _by_state(tasks: list[Task]) -> Metric:
+    family = GaugeMetricFamily("cdc_tasks", "Tasks by state", labels=["state"])
+    for state in TaskState:
+        family.add_metric([state.value], sum(task.state is state for task in tasks))
+    return family
