@@ -24,8 +24,10 @@ from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.names import Keys
+from cdc_core.preflight.facts import KafkaFacts
+from cdc_core.preflight.kafka_look import look_at_kafka
 from cdc_core.preflight.preflight import Preflight
 from cdc_core.preflight.preflight import Source as Looked
 from cdc_core.preflight.target_look import OpenTarget
@@ -41,6 +43,7 @@ def create_app(
     *,
     source: Source | None = None,
     open_target: Callable[[MilvusConnect], OpenTarget] | None = None,
+    kafka_look: Callable[[KafkaConnect], KafkaFacts] = look_at_kafka,
     tickets: TicketOffice | None = None,
     clock: Clock | None = None,
 ) -> Flask:
@@ -51,6 +54,7 @@ def create_app(
     preflight = Preflight(
         source,
         open_target or LiveTargets().open,
+        kafka_look,
         Workers(client, keys),
         ChannelStore(client, keys),
         clock,

@@ -34,7 +34,10 @@ DEFAULT_CHANNEL_NUM = 16
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,256}")
 """No `/`: Redis keys and a gate's members are `<task>/<channel>`."""
-_LATER = "is not supported by this version yet"
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_PROTOCOLS = ("SASL_PLAINTEXT", "SASL_SSL")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+"""What Kafka takes for a topic's name."""
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -66,7 +69,6 @@ class _Reading:
             on_undecodable=self._on_undecodable(),
         )
         self.problems += mistakes(spec)
-        self._check_supported(spec)
         if self.problems:
             raise RefusedError.of(self.problems)
         return spec
@@ -117,11 +119,7 @@ class _Reading:
             self._extension("format", KafkaFormat, KafkaFormat.ROWS),
             self._extension("vectors", VectorFormat, VectorFormat.ARRAY),
         )
-        for key, value in (("address", connect.address), ("topic", connect.topic)):
-            if not value:
-                self._wrong(f"kafka_connect_param.{key}: expected with the other of address and topic")
-        if connect.enable_sasl and not (sasl.username and sasl.password):
-            self._wrong("kafka_connect_param.sasl: expected username and password with enable_sasl")
+        self.problems += (f"kafka_connect_param.{problem}" for problem in _kafka_problems(connect))
         return connect
 
     def _refuse_extension(self, whose: str, *names: str) -> None:
@@ -218,11 +216,6 @@ class _Reading:
         self._wrong(f"on_undecodable: {shortened(given)!r} is none; expected {' or '.join(OnUndecodable)}")
         return OnUndecodable.STOP
 
-    def _check_supported(self, spec: TaskSpec) -> None:
-        for name, used in (("kafka_connect_param", isinstance(spec.target, KafkaConnect)),):
-            if used:
-                self._wrong(f"{name}: {_LATER}")
-
     def _check_name(self, where: str, name: str) -> None:
         limit = self.settings.max_name_length
         if not name.strip():
@@ -277,6 +270,23 @@ def _file_problems(connect: MilvusConnect) -> Iterator[str]:
     others = (connect.host, connect.port, connect.auth_token, connect.enable_tls, *astuple(dial))
     if any(others):
         yield "uri: is a file; expected no host, port, credentials or TLS with it"
+
+
+def _kafka_problems(connect: KafkaConnect) -> Iterator[str]:
+    for key, value in (("address", connect.address), ("topic", connect.topic)):
+        if not value:
+            yield f"{key}: expected with the other of address and topic"
+    if connect.topic and (not _TOPIC.fullmatch(connect.topic) or connect.topic in (".", "..")):
+        yield f"topic: {shortened(connect.topic)!r} is none; expected up to 249 of the characters A-Z a-z 0-9 . _ -"
+    sasl = connect.sasl
+    if connect.enable_sasl and not (sasl.username and sasl.password):
+        yield "sasl: expected username and password with enable_sasl"
+    for key, value, words in (
+        ("mechanisms", sasl.mechanisms, _MECHANISMS),
+        ("security_protocol", sasl.security_protocol, _PROTOCOLS),
+    ):
+        if connect.enable_sasl and value not in ("", *words):
+            yield f"sasl.{key}: {shortened(value)!r} is none; expected {' or '.join(words)}"
 
 
 def _repeated(names: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from cdc_core.clock import Clock
 from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.tasks import Changed, Created, Snapshot, TaskStore
 from cdc_core.errors import StateUnavailable
+from cdc_core.model.connect import KafkaConnect
 from cdc_core.model.task import Beginning, Desired, Task, TaskSpec, TaskState
 from cdc_core.preflight.judge import judge
 from cdc_core.preflight.preflight import Preflight
@@ -155,6 +156,8 @@ class Service:
             found += [
                 f"extra_info.enable_user_role: the task {task} does that for this target already" for task in same
             ]
+        if isinstance(spec.target, KafkaConnect):
+            found += _other_forms(spec.target, others)
         if found:
             raise RefusedError.of(found)
         return spec.excluding(exclusions(spec, others))
@@ -172,3 +175,14 @@ class Service:
     def _views(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         troubles = self._store.troubles([task.id for task in tasks])
         return [task_view(task, troubles[task.id]) for task in tasks]
+
+
+def _other_forms(target: KafkaConnect, others: Sequence[TaskSpec]) -> list[str]:
+    """All tasks of a topic write the same kind of messages: its readers could not tell them apart."""
+    told = (target.format, target.vectors)
+    return [
+        f"extension: the task {other.task_id} writes format {other.target.format} with vectors {other.target.vectors} "
+        f"to the topic {target.topic!r}; expected the same, or another topic"
+        for other in others
+        if isinstance(other.target, KafkaConnect) and (other.target.format, other.target.vectors) != told
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 SCHEMA_VERSION = "1"
 """Of what Redis holds; a process refuses to work on another one."""
 
@@ -27,6 +29,11 @@ def worker_queue(worker: str) -> str:
     return f"cdc.w.{worker}"
 
 
+def object_note(database: str, collection: str | None = None) -> str:
+    """The name under which a database, or a collection, of a target without objects of its own is noted."""
+    return json.dumps([database] if collection is None else [database, collection])
+
+
 def _literal(text: str) -> str:
     """As a part of a Redis pattern: a task's id may hold any character."""
     return "".join(f"\\{c}" if c in "*?[]^-\\" else c for c in text)
@@ -48,6 +55,7 @@ class Keys:
     barrier:<id>/<name>           set: vchannels that have arrived
     ops:<id>                      set: ids of operations that are done above the op channel's position
     intents:<id>                  hash: source collection id -> what is being made for it on the target
+    target:<target>               hash: object_note -> what was made on a target that has no objects of its own
     requests:<id>                 hash: number -> question to the task's catalog
     answer:<number>               list with expiry: its answer
     dead-letters:<id>             hash: count; number -> a message that cannot be read (scripts/dead_letters.lua)
@@ -85,6 +93,9 @@ class Keys:
 
     def gate(self, target: str, pchannel: str) -> str:
         return f"{self.prefix}gate:{target}/{pchannel}"
+
+    def target(self, identity: str) -> str:
+        return f"{self.prefix}target:{identity}"
 
     def objects(self, task: str, collection: int) -> str:
         return f"{self.prefix}objects:{task}/{collection}"

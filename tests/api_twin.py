@@ -9,10 +9,12 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from cdc_core.clock import ManualClock
+from cdc_core.errors import TargetUnavailable
 from cdc_core.model.catalog import Catalog
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.position import Position
 from cdc_core.model.task import Beginning
+from cdc_core.preflight.facts import KafkaFacts
 from cdc_core.preflight.target_look import OpenTarget
 from cdc_core.settings import Settings
 from cdc_core.sink.memory import MemoryTarget
@@ -50,6 +52,11 @@ class TargetTwin(MemoryTarget):
     def __init__(self) -> None:
         super().__init__()
         self.error: Exception | None = None
+        self.kafka = KafkaFacts(TargetUnavailable("no Kafka is here"))
+        """What every topic is like."""
+
+    def look_at_kafka(self, _connect: KafkaConnect) -> KafkaFacts:
+        return self.kafka
 
     def open(self, _connect: MilvusConnect) -> OpenTarget:
         if self.error:
@@ -103,5 +110,12 @@ def make_api(url: str, *, open_target: Callable[[MilvusConnect], OpenTarget] | N
     source, target, office = SourceTwin(), TargetTwin(), Office()
     settings = Settings(redis_url=url, source_mq="kafka://127.0.0.1:9092", **more)
     dial = open_target or target.open
-    app = create_app(settings, source=source, open_target=dial, tickets=office, clock=ManualClock())
+    app = create_app(
+        settings,
+        source=source,
+        open_target=dial,
+        kafka_look=target.look_at_kafka,
+        tickets=office,
+        clock=ManualClock(),
+    )
     return Api(app, source, target, office)

@@ -11,7 +11,23 @@ from typing import TypeVar
 
 import pytest
 
-from deploy.local import Etcd, Kafka, Milvus, MilvusLite, MilvusOptions, Nats, Pulsar, Redis, Stack, Unavailable
+from deploy.local import (
+    Etcd,
+    Kafka,
+    KafkaSecurity,
+    Milvus,
+    MilvusLite,
+    MilvusOptions,
+    Nats,
+    Pulsar,
+    Redis,
+    Stack,
+    Unavailable,
+)
+from tests.certificates import Authority
+
+KAFKA_USER = ("writer", "not-a-secret")
+"""Name and password."""
 
 # Seconds. A killed Milvus answers queries about twice this later, instead of 35 s; a test must not suspend one longer.
 _SESSION_TTL = 10
@@ -37,6 +53,17 @@ def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A Kafka of the session; tests keep apart by topic."""
     with or_skip(lambda: Kafka(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One that wants a user (`KAFKA_USER`) at its listener SASL_PLAINTEXT, and lets everybody in at the open one."""
+    directory = tmp_path_factory.mktemp("secured-kafka")
+    own = Authority(directory / "authority").sign("kafka.test")
+    keystore = directory / "keystore.pem"
+    keystore.write_text(own.key.read_text() + own.pem.read_text())
+    with or_skip(lambda: Kafka(directory / "kafka", security=KafkaSecurity(*KAFKA_USER, keystore))) as server:
         yield server
 
 

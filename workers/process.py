@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from functools import cache
+from functools import cache, partial
 
 import redis
 
@@ -49,7 +49,7 @@ def engine() -> Engine:
         clock=SystemClock(),
         open_queue=lambda: open_source_queue(given),
         open_catalog=lambda: open_source_catalog(given),
-        open_target=open_target,
+        open_target=partial(open_target, state(), KEYS),
         channel_prefix=given.source_channel_prefix,
         default_partition=given.default_partition_name,
         keepalive=given.keepalive,

@@ -16,9 +16,10 @@ from cdc_core.coordination.scripts import script
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.errors import CdcError
 from cdc_core.model.channel import VChannel
+from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
 from cdc_core.model.task import Beginning, Desired, Task, TaskSpec, TaskState
-from cdc_core.names import CATALOG, OP_COLLECTION_ID, SCHEMA_VERSION, Keys
+from cdc_core.names import CATALOG, OP_COLLECTION_ID, SCHEMA_VERSION, Keys, object_note
 
 
 class SchemaError(CdcError):
@@ -150,11 +151,25 @@ class TaskStore:
             names += [keys.channels(task_id), keys.wanted(task_id), keys.barriers(task_id), keys.ops(task_id)]
             names += [keys.intents(task_id), keys.requests(task_id)]
             names += [keys.dead_letters(task_id), keys.dead_letter_places(task_id), keys.retention(task_id)]
+            made = self._made_only_by(task_id)
             pipe = self._client.pipeline()
+            for target, note in made:
+                pipe.hdel(keys.target(target), note)
             pipe.delete(*names)
             pipe.srem(keys.tasks, task_id)
             pipe.delete(keys.task(task_id))
             pipe.execute()
+
+    def _made_only_by(self, task_id: str) -> set[tuple[str, str]]:
+        """Targets, and the notes there of its collections: whoever comes next makes them anew. Not those that a task of
+        that target has taken over already."""
+        ids = cast("set[str]", self._client.smembers(self._keys.tasks)) | {task_id}
+        notes: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+        for task, channels in self._channels(list(ids), ("plan",)).items():
+            for plan in (Plan.from_json(text) for (text,) in channels.values() if text):
+                note = object_note(plan.target_database, plan.target_collection)
+                notes[task == task_id].add((plan.target, note))
+        return notes[True] - notes[False]
 
     def checkpoints(self, task_id: str) -> list[Checkpoint]:
         """Of every channel that has one, the op channel first, then by name."""

@@ -13,6 +13,7 @@ from cdc_core.errors import CdcError
 from cdc_core.model.catalog import Catalog, Collection, ObjectState
 from cdc_core.model.task import CollectionSelector
 from cdc_core.sink.base import TargetCollection
+from cdc_core.sink.kafka_cluster import Topic
 from cdc_core.transform.filter import Selection
 from cdc_core.transform.mapping import Names
 
@@ -73,6 +74,14 @@ class TargetFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaFacts:
+    """`topic` is None when it is missing; then `missing` says why it cannot be made, None when it can."""
+
+    topic: Topic | CdcError | None
+    missing: CdcError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFacts:
     """Of the workers that are not ending; `taken` slots are those of the running tasks' channels."""
 
@@ -83,11 +92,12 @@ class WorkerFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that was found out for one task; `target` is None when it is no Milvus server."""
+    """All that was found out for one task; of `target` and `kafka` there is the one that it has, none of a file."""
 
     source: SourceFacts
     target: TargetFacts | None
     workers: WorkerFacts
+    kafka: KafkaFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cdc_core.errors import CdcError
-from cdc_core.model.connect import MilvusConnect, SinkKind
+from cdc_core.model.connect import KafkaConnect, MilvusConnect, SinkKind
 from cdc_core.model.task import TaskSpec
-from cdc_core.preflight import source_checks, target_checks, worker_checks
+from cdc_core.preflight import kafka_checks, source_checks, target_checks, worker_checks
 from cdc_core.preflight.check import Check, Report
 from cdc_core.preflight.facts import Chosen, Facts, TargetFacts, chosen
 from cdc_core.transform.filter import Selection
@@ -34,6 +34,12 @@ def judge(spec: TaskSpec, facts: Facts) -> Report:
         ]
     elif isinstance(spec.target, MilvusConnect):
         checks.append(target_checks.file(spec.target.file, facts.workers.workers))
+    if facts.kafka and isinstance(spec.target, KafkaConnect):
+        checks += [
+            kafka_checks.reachable(facts.kafka),
+            kafka_checks.topic(facts.kafka, spec.target),
+            kafka_checks.message_size(facts.kafka, spec.target, collections),
+        ]
     return Report((*checks, worker_checks.workers(facts.workers, collections)))
 
 

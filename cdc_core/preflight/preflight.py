@@ -12,9 +12,9 @@ from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.errors import CdcError, TargetUnavailable
 from cdc_core.model.catalog import Catalog
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.task import Task, TaskSpec
-from cdc_core.preflight.facts import Facts, SourceFacts, TargetFacts, answer_of, chosen
+from cdc_core.preflight.facts import Facts, KafkaFacts, SourceFacts, TargetFacts, WorkerFacts, answer_of, chosen
 from cdc_core.preflight.source_look import look_at_source
 from cdc_core.preflight.target_look import OpenTarget, look_at_target, look_at_twins
 from cdc_core.preflight.worker_look import look_at_workers
@@ -51,14 +51,18 @@ class Preflight:
         self,
         source: Source,
         open_target: Callable[[MilvusConnect], OpenTarget],
+        look_at_kafka: Callable[[KafkaConnect], KafkaFacts],
         workers: Workers,
         channels: ChannelStore,
         clock: Clock,
         prefix: str,
     ) -> None:
-        """`open_target` does not block, and raises `TaskStopped` for a target that cannot be dialled."""
+        """`open_target` does not block, and raises `TaskStopped` for a target that cannot be dialled;
+        `look_at_kafka` (kafka_look.py) may take some seconds, and raises nothing.
+        """
         self._source = source
         self._open_target = open_target
+        self._look_at_kafka = look_at_kafka
         self._workers = workers
         self._channels = channels
         self._clock = clock
@@ -68,7 +72,9 @@ class Preflight:
     def look(self, spec: TaskSpec, tasks: Iterable[Task]) -> Facts:
         """Source and target at the same time; `tasks` are all there are. :raises StateUnavailable:"""
         workers = look_at_workers(self._workers, self._channels, tasks)
-        if not isinstance(spec.target, MilvusConnect) or spec.target.file:
+        if isinstance(spec.target, KafkaConnect):
+            return self._with_kafka(spec, spec.target, workers)
+        if spec.target.file:
             return Facts(self._source_facts(spec), None, workers)
         connect = spec.target
         target = answer_of(lambda: self._open_target(connect))
@@ -79,6 +85,12 @@ class Preflight:
         answered = answer_of(lambda: _finished(begun, TARGET_SECONDS))
         reached = TargetFacts.unknown(answered) if isinstance(answered, CdcError) else answered
         return Facts(source, self._with_objects(reached, target, source, spec), workers)
+
+    def _with_kafka(self, spec: TaskSpec, connect: KafkaConnect, workers: WorkerFacts) -> Facts:
+        begun = self._looks.submit(self._look_at_kafka, connect)
+        source = self._source_facts(spec)
+        kafka = answer_of(lambda: _finished(begun, TARGET_SECONDS))
+        return Facts(source, None, workers, KafkaFacts(kafka) if isinstance(kafka, CdcError) else kafka)
 
     def _source_facts(self, spec: TaskSpec) -> SourceFacts:
         return look_at_source(self._source.refresh, self._source.queue, spec, self._prefix)

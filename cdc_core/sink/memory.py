@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from cdc_core.codec import rewrite
+from cdc_core.codec.rows import Row
 from cdc_core.errors import CdcError, NoStandby, TargetUnavailable
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.base import refuse_oversize
 from cdc_core.sink.memory_catalog import MemoryCatalog
 from cdc_core.sink.memory_channel import MemoryChannel
-from cdc_core.sink.memory_rows import Row
 
 
 class Fault(Enum):

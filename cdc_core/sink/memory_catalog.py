@@ -3,202 +3,110 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
-from cdc_core.codec.operation import Operation, OperationKind
+from cdc_core.codec.operation import Operation
 from cdc_core.codec.protobuf import schema_pb2
 from cdc_core.errors import Refused
-from cdc_core.model.catalog import DEFAULT_DATABASE, Collection, Index, ObjectState, Serving
+from cdc_core.model.catalog import Collection, ObjectState
 from cdc_core.model.channel import VChannel
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.base import TargetCollection
 from cdc_core.sink.compare import is_dynamic, user_fields
 from cdc_core.sink.memory_channel import StoredRows
+from cdc_core.sink.notes import MemoryNotes
+from cdc_core.sink.object_book import ObjectBook
+from cdc_core.sink.object_change import ObjectChange
 
 DEFAULT_PARTITION = "_default"
 
 
-@dataclass(slots=True)
-class _Stored:
-    """A collection and what belongs to it."""
-
-    described: TargetCollection
-    rows: StoredRows
-    indexes: dict[str, Index] = field(default_factory=dict)
-    loaded: bool = False
-
-
-class MemoryCatalog:
+class MemoryCatalog(ObjectBook):
     """`TargetCatalog` without a server. Ids are never used twice; shards go round the topics in turn."""
 
     def __init__(self, topics: Sequence[str]) -> None:
+        super().__init__(MemoryNotes())
         self.topics = tuple(topics)
         self.applied: list[Operation] = []
         self.unwatched: list[int] = []
         """Collection ids of drop messages that were read, one per channel."""
-        self._databases: dict[str, dict[str, _Stored]] = {DEFAULT_DATABASE: {}}
+        self._rows: dict[int, StoredRows] = {}
+        self._channels_of: dict[int, tuple[VChannel, ...]] = {}
         self._ids = itertools.count(900_000_001)
         self._places = itertools.cycle(topics)
-        self._changing = threading.RLock()
 
     def pchannels(self) -> frozenset[str]:
         with self._changing:
-            return frozenset(
-                channel.pchannel
-                for collections in self._databases.values()
-                for stored in collections.values()
-                for channel in stored.described.vchannels
-            )
+            return frozenset(channel.pchannel for channels in self._channels_of.values() for channel in channels)
 
-    def databases(self) -> frozenset[str]:
-        return frozenset(self._databases)
-
-    def create_database(self, name: str, properties: Mapping[str, str]) -> None:  # noqa: ARG002 # not kept
-        self._databases.setdefault(name, {})
-
-    def drop_database(self, name: str) -> None:
-        if self._databases.get(name):
-            raise Refused(f"drop database {name!r}: it is not empty")
-        self._databases.pop(name, None)
-
-    def collections(self, database: str) -> frozenset[str]:
-        return frozenset(self._databases.get(database, ()))
-
-    def describe(self, database: str, name: str) -> TargetCollection | None:
-        stored = self._databases.get(database, {}).get(name)
-        return stored.described if stored else None
-
-    def create_collection(self, collection: Collection) -> None:
+    def drop_collection(self, database: str, name: str, at: Tso) -> None:
         with self._changing:
-            if collection.database not in self._databases:
-                raise Refused(f"create collection {collection.name!r}: no database {collection.database!r}")
-            if collection.name not in self._databases[collection.database]:
-                self._databases[collection.database][collection.name] = self._stored(collection)
+            described = self.describe(database, name)
+            super().drop_collection(database, name, at)
+            if described:
+                del self._rows[described.id], self._channels_of[described.id]
 
-    def drop_collection(self, database: str, name: str, at: Tso) -> None:  # noqa: ARG002 # not kept
+    def drop_partition(self, database: str, collection: str, name: str, at: Tso) -> None:
         with self._changing:
-            self._databases.get(database, {}).pop(name, None)
-
-    def create_partition(self, database: str, collection: str, name: str, at: Tso) -> None:  # noqa: ARG002 # not kept
-        with self._changing:
-            stored = self._wanted(database, collection)
-            partitions = dict(stored.described.partitions)
-            partitions.setdefault(name, next(self._ids))
-            stored.described = replace(stored.described, partitions=partitions)
-
-    def drop_partition(self, database: str, collection: str, name: str, at: Tso) -> None:  # noqa: ARG002 # not kept
-        with self._changing:
-            stored = self._databases.get(database, {}).get(collection)
-            if stored is None or name not in stored.described.partitions:
-                return
-            partitions = dict(stored.described.partitions)
-            dropped = partitions.pop(name)
-            stored.described = replace(stored.described, partitions=partitions)
-            stored.rows.rows = [row for row in stored.rows.rows if row.partition_id != dropped]
-
-    def alter_collection(self, database: str, name: str, properties: Mapping[str, str]) -> None:
-        with self._changing:
-            stored = self._wanted(database, name)
-            stored.described = replace(stored.described, properties={**stored.described.properties, **properties})
-
-    def rename_collection(self, database: str, name: str, new_database: str, new_name: str) -> None:
-        with self._changing:
-            stored = self._wanted(database, name)
-            if new_database not in self._databases or new_name in self._databases[new_database]:
-                raise Refused(f"rename {database}.{name}: {new_database}.{new_name} cannot be")
-            stored.described = replace(stored.described, database=new_database, name=new_name)
-            self._databases[new_database][new_name] = self._databases[database].pop(name)
-
-    def put_alias(self, database: str, name: str, alias: str) -> None:
-        with self._changing:
-            wanted = self._wanted(database, name)
-            if alias in self._databases[database]:
-                raise Refused(f"alias {alias!r}: a collection has that name")
-            self.drop_alias(database, alias)
-            wanted.described = replace(wanted.described, aliases=wanted.described.aliases | {alias})
-
-    def drop_alias(self, database: str, alias: str) -> None:
-        with self._changing:
-            for stored in self._databases.get(database, {}).values():
-                stored.described = replace(stored.described, aliases=stored.described.aliases - {alias})
-
-    def serving(self, database: str, name: str) -> Serving:
-        stored = self._wanted(database, name)
-        return Serving(tuple(stored.indexes.values()), int(stored.loaded))
+            described = self.describe(database, collection)
+            super().drop_partition(database, collection, name, at)
+            if described and name in described.partitions:
+                rows, dropped = self._rows[described.id], described.partitions[name]
+                rows.rows = [row for row in rows.rows if row.partition_id != dropped]
 
     def apply(self, operation: Operation) -> None:
         with self._changing:
-            self._apply(operation)
+            super().apply(operation)
             self.applied.append(operation)
 
     def close(self) -> None:
         """Nothing to close."""
 
     def is_loaded(self, database: str, collection: str) -> bool:
-        return self._wanted(database, collection).loaded
+        return self.serving(database, collection).replicas > 0
 
     def indexes(self, database: str, collection: str) -> Mapping[str, str]:
         """Index name to field name."""
-        return {name: index.field for name, index in self._wanted(database, collection).indexes.items()}
+        return {index.name: index.field for index in self.serving(database, collection).indexes}
 
     def stored(self, database: str, collection: str) -> StoredRows:
         """:raises Refused: no such collection."""
-        return self._wanted(database, collection).rows
+        described = self.describe(database, collection)
+        if described is None:
+            raise Refused(f"the target has no collection {database}.{collection}")
+        return self._rows[described.id]
 
     def rows_of_vchannel(self, collection_id: int, vchannel: str) -> StoredRows | None:
         """Where a message belongs; None when nobody reads that channel."""
-        for collections in self._databases.values():
-            for stored in collections.values():
-                if stored.described.id == collection_id:
-                    known = {channel.name for channel in stored.described.vchannels}
-                    return stored.rows if vchannel in known else None
-        return None
+        known = {channel.name for channel in self._channels_of.get(collection_id, ())}
+        return self._rows[collection_id] if vchannel in known else None
 
-    def _apply(self, operation: Operation) -> None:
-        stored = self._databases.get(operation.database, {}).get(operation.collection)
-        request = operation.request
-        match operation.kind:
-            case OperationKind.CREATE_DATABASE:
-                self.create_database(operation.database, {})
-            case OperationKind.DROP_DATABASE:
-                self.drop_database(operation.database)
-            case OperationKind.CREATE_INDEX:
-                wanted = self._wanted(operation.database, operation.collection)
-                name, params = request.index_name or request.field_name, request.extra_params
-                wanted.indexes[name] = Index(name, request.field_name, {pair.key: pair.value for pair in params})
-            case OperationKind.LOAD_COLLECTION | OperationKind.LOAD_PARTITIONS:
-                self._wanted(operation.database, operation.collection).loaded = True
-            case OperationKind.DROP_INDEX if stored:
-                stored.indexes.pop(request.index_name or request.field_name, None)
-            case OperationKind.RELEASE_COLLECTION if stored:
-                stored.loaded = False
-
-    def _wanted(self, database: str, name: str) -> _Stored:
-        stored = self._databases.get(database, {}).get(name)
-        if stored is None:
-            raise Refused(f"the target has no collection {database}.{name}")
-        return stored
-
-    def _stored(self, collection: Collection) -> _Stored:
+    def _made(self, collection: Collection) -> TargetCollection:
         number = next(self._ids)
         schema = schema_pb2.CollectionSchema.FromString(collection.schema)
         names = [DEFAULT_PARTITION]
         if any(each.is_partition_key for each in schema.fields):
             created = [each for each in collection.partitions if each.state is ObjectState.CREATED]
             names = [f"{DEFAULT_PARTITION}_{place}" for place in range(len(created))]
-        described = TargetCollection(
+        channels = tuple(VChannel(next(self._places), number, shard) for shard in range(collection.shards))
+        self._channels_of[number] = channels
+        self._rows[number] = StoredRows(next(each.name for each in schema.fields if each.is_primary_key))
+        return TargetCollection(
             id=number,
             database=collection.database,
             name=collection.name,
             schema=_as_created(schema, collection.name),
-            vchannels=tuple(VChannel(next(self._places), number, shard) for shard in range(collection.shards)),
+            vchannels=channels,
             partitions={name: next(self._ids) for name in names},
             consistency_level=collection.consistency_level,
             properties=dict(collection.properties),
         )
-        return _Stored(described, StoredRows(next(each.name for each in schema.fields if each.is_primary_key)))
+
+    def _new_partition(self, described: TargetCollection, at: Tso) -> int:  # noqa: ARG002 # it counts
+        return next(self._ids)
+
+    def _tell(self, change: ObjectChange) -> None:
+        """Nobody follows."""
 
 
 def _as_created(schema: schema_pb2.CollectionSchema, name: str) -> bytes:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from cdc_core.codec import head, keys
 from cdc_core.codec.protobuf import msg_pb2
+from cdc_core.codec.rows import Row, of_insert
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import ZERO, Tso
-from cdc_core.sink.memory_rows import Row, of_insert
 from cdc_core.source.base import Record
 
 _ROWS = (Kind.INSERT, Kind.DELETE)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from cdc_core.codec import keys
 from cdc_core.codec.keys import Key
 from cdc_core.codec.protobuf import msg_pb2, schema_pb2
+from cdc_core.codec.rows import Row, of_insert
 from cdc_core.errors import Refused, TargetUnavailable
 from cdc_core.model.address import WHOLE_COLLECTION, Address
 from cdc_core.model.address import Row as Outgoing
@@ -20,7 +21,6 @@ from cdc_core.sink.base import TargetCollection
 from cdc_core.sink.memory import Fault
 from cdc_core.sink.memory_catalog import MemoryCatalog
 from cdc_core.sink.memory_channel import StoredRow, StoredRows
-from cdc_core.sink.memory_rows import Row, of_insert
 from cdc_core.sink.milvus_manner import ByKey
 
 
@@ -84,10 +84,11 @@ class MemoryKeyedTarget(MemoryCatalog):
         return list(refused)
 
     def _found(self, collection_id: int) -> tuple[TargetCollection, StoredRows] | None:
-        for collections in self._databases.values():
-            for stored in collections.values():
-                if stored.described.id == collection_id:
-                    return stored.described, stored.rows
+        for database in self.databases():
+            for name in self.collections(database):
+                described = self.describe(database, name)
+                if described and described.id == collection_id:
+                    return described, self.stored(database, name)
         return None
 
 

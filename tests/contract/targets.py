@@ -1,4 +1,4 @@
-"""The two targets under one face: a real standby and its twin in memory."""
+"""The targets under one face: a real standby and its twin in memory, and a Kafka topic as far as it has objects."""
 
 import itertools
 import threading
@@ -15,14 +15,19 @@ from cdc_core.codec.operation import REQUESTS, Operation, OperationKind
 from cdc_core.codec.protobuf import common_pb2, milvus_pb2
 from cdc_core.errors import TargetUnavailable
 from cdc_core.model.address import Address
-from cdc_core.model.connect import MilvusConnect
+from cdc_core.model.connect import KafkaConnect, MilvusConnect
 from cdc_core.model.timestamp import ZERO, Tso
+from cdc_core.pipeline.transport import Keyed
 from cdc_core.sink.base import Sink, TargetCatalog, TargetCollection
+from cdc_core.sink.kafka_catalog import KafkaCatalog
+from cdc_core.sink.kafka_rows import KafkaRows, form_of
+from cdc_core.sink.kafka_writer import KafkaWriter
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_replicate import MilvusReplicate
-from deploy.local import Milvus
+from cdc_core.sink.notes import MemoryNotes
+from deploy.local import Kafka, Milvus
 
 TIMEOUT = 10.0
 _names = itertools.count()
@@ -196,3 +201,20 @@ class RealStandby:
                 self.server.uri, token=self._connect.auth_token, db_name=collection.database, **files
             )
         return self._queries[collection.database]
+
+
+class RealTopic:
+    """`Target` over a Kafka topic, less its rows."""
+
+    def __init__(self, server: Kafka) -> None:
+        connect = KafkaConnect(server.address, fresh("objects"))
+        writer, form = KafkaWriter(connect), form_of(connect)
+        self.catalog = KafkaCatalog(writer, form, MemoryNotes())
+        self.sink: Any = Keyed(KafkaRows(writer, form, self.catalog.key_field))
+
+    def load(self, collection: TargetCollection) -> None:
+        self.catalog.apply(index(collection.database, collection.name))
+        self.catalog.apply(operation(OperationKind.LOAD_COLLECTION, collection.database, collection.name))
+
+    def close(self) -> None:
+        self.sink.close()

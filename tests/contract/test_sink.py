@@ -18,6 +18,7 @@ from tests.contract.targets import (
     TIMEOUT,
     InMemory,
     RealStandby,
+    RealTopic,
     Target,
     Times,
     address,
@@ -59,12 +60,19 @@ EVERY_FIELD = (
 META = schema_field(112, "$meta", DataType.JSON, is_dynamic=True)
 
 
+every_target = pytest.mark.parametrize("target", ["memory", "milvus", "kafka"], indirect=True, scope="module")
+"""The objects of a Kafka topic are remembered; its rows have a suite of their own (test_kafka_sink.py)."""
+
+
 @pytest.fixture(scope="module", params=["memory", "milvus"])
 def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     if request.param == "memory":
         yield InMemory()
         return
-    real = RealStandby(request.getfixturevalue("standby_server"))
+    if request.param == "kafka":
+        real: Any = RealTopic(request.getfixturevalue("kafka_server"))
+    else:
+        real = RealStandby(request.getfixturevalue("standby_server"))
     yield real
     real.close()
 
@@ -152,7 +160,6 @@ def test_a_collection_is_made_once_and_dropped_once(target: Target, times: Times
     target.catalog.create_collection(wanted)
     assert target.catalog.describe(wanted.database, wanted.name) == first
     assert first is not None
-    assert [channel.shard for channel in first.vchannels] == [0, 1]
     assert {channel.pchannel for channel in first.vchannels} <= target.catalog.pchannels()
     assert wanted.name in target.catalog.collections(wanted.database)
 
@@ -161,6 +168,7 @@ def test_a_collection_is_made_once_and_dropped_once(target: Target, times: Times
         assert target.catalog.describe(wanted.database, wanted.name) is None
 
 
+@every_target
 @pytest.mark.parametrize(
     ("fields", "more"),
     [
@@ -196,6 +204,7 @@ def test_the_made_collection_is_the_twin_of_the_source_s(
     assert made.consistency_level == wanted.consistency_level
 
 
+@every_target
 def test_a_collection_that_differs_is_left_alone_and_named(make: Callable[[Collection], TargetCollection]) -> None:
     other = collection(fresh("differs"), (KEY, schema_field(101, "v", DataType.FloatVector, dim=8)))
     make(other)
@@ -203,6 +212,7 @@ def test_a_collection_that_differs_is_left_alone_and_named(make: Callable[[Colle
     assert difference(wanted, make(wanted)) == "field 'v' has dim 4, on the target 8"
 
 
+@every_target
 def test_databases_are_made_and_dropped_once(target: Target, times: Times) -> None:
     name = fresh("db")
     for _ in range(2):
@@ -225,6 +235,7 @@ def test_databases_are_made_and_dropped_once(target: Target, times: Times) -> No
     assert target.catalog.collections(name) == frozenset()
 
 
+@every_target
 def test_partitions_are_made_and_dropped_once_also_of_a_loaded_collection(target: Target, rows: Rows) -> None:
     where = rows.described.database, rows.described.name
     for _ in range(2):
@@ -241,6 +252,7 @@ def test_partitions_are_made_and_dropped_once_also_of_a_loaded_collection(target
         target.catalog.create_partition("default", "no_such_collection", "p1", rows.times.next())
 
 
+@every_target
 def test_operations_applied_twice_are_applied_once(target: Target, rows: Rows) -> None:
     database, name = rows.described.database, rows.described.name
     other = fresh("db")
@@ -260,6 +272,7 @@ def test_operations_applied_twice_are_applied_once(target: Target, rows: Rows) -
     assert other not in target.catalog.databases()
 
 
+@every_target
 def test_operations_on_what_is_gone(target: Target) -> None:
     """Release, flush and drop find nothing to do; load and index can never succeed."""
     for kind in (OperationKind.RELEASE_COLLECTION, OperationKind.FLUSH, OperationKind.DROP_INDEX):
@@ -270,6 +283,7 @@ def test_operations_on_what_is_gone(target: Target) -> None:
         target.catalog.apply(index("default", "never_was"))
 
 
+@every_target
 def test_aliases_are_put_moved_and_dropped_once(target: Target, make: Callable[[Collection], TargetCollection]) -> None:
     one, other, alias = make(collection(fresh("one"))), make(collection(fresh("other"))), fresh("alias")
     for made, left in ((one, other), (other, one)):
@@ -282,6 +296,7 @@ def test_aliases_are_put_moved_and_dropped_once(target: Target, make: Callable[[
         assert _described(target, other).aliases == frozenset()
 
 
+@every_target
 def test_an_alias_cannot_have_the_name_of_a_collection(
     target: Target, make: Callable[[Collection], TargetCollection]
 ) -> None:
@@ -292,6 +307,7 @@ def test_an_alias_cannot_have_the_name_of_a_collection(
         target.catalog.put_alias(one.database, "never_was", fresh("alias"))
 
 
+@every_target
 def test_a_collection_is_renamed_with_its_rows(target: Target, rows: Rows) -> None:
     name, other = rows.described.name, fresh("renamed")
     target.catalog.rename_collection("default", name, "default", other)
@@ -304,6 +320,7 @@ def test_a_collection_is_renamed_with_its_rows(target: Target, rows: Rows) -> No
     target.catalog.rename_collection("default", other, "default", name)
 
 
+@every_target
 def test_properties_are_altered(target: Target, make: Callable[[Collection], TargetCollection]) -> None:
     made = make(collection(fresh("altered")))
     for seconds in ("3600", "7200"):
@@ -313,6 +330,7 @@ def test_properties_are_altered(target: Target, make: Callable[[Collection], Tar
         target.catalog.alter_collection(made.database, "never_was", {"collection.ttl.seconds": "1"})
 
 
+@every_target
 def test_what_serves_a_collection(target: Target, times: Times, make: Callable[[Collection], TargetCollection]) -> None:
     made = make(collection(fresh("served")))
     database, name = made.database, made.name
@@ -336,6 +354,7 @@ def _described(target: Target, made: TargetCollection) -> TargetCollection:
     return found
 
 
+@every_target
 def test_partitions_are_loaded_and_released(
     target: Target, times: Times, make: Callable[[Collection], TargetCollection]
 ) -> None:
@@ -356,6 +375,10 @@ def test_partitions_are_loaded_and_released(
 
 
 # Rows
+
+
+def test_every_shard_has_a_channel(make: Callable[[Collection], TargetCollection]) -> None:
+    assert [channel.shard for channel in make(collection(fresh("shards"), shards=2)).vchannels] == [0, 1]
 
 
 def test_rows_are_visible_after_the_tick_and_not_before(rows: Rows) -> None:

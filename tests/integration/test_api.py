@@ -14,10 +14,12 @@ from cryptography.fernet import Fernet
 
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.dead_letters import DeadLetters
-from cdc_core.errors import SourceUnavailable
+from cdc_core.errors import SourceUnavailable, TaskStopped
 from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.position import Position
 from cdc_core.names import Keys
+from cdc_core.preflight.facts import KafkaFacts
+from cdc_core.sink.kafka_cluster import Topic
 from deploy.local import Redis
 from tests.api_twin import Api, make_api
 
@@ -294,7 +296,40 @@ def test_of_many_overlapping_creates_at_once_no_name_is_taken_twice(api: Api) ->
     assert sorted(answer["code"] for answer in answers) == [200, *[400] * 11]
 
 
+# Kafka
+
+
+def test_a_kafka_target_is_taken_though_it_does_not_answer_and_shown_without_secrets(api: Api) -> None:
+    sasl = {"username": "hunter1", "password": "hunter2", "mechanisms": "PLAIN", "security_protocol": "SASL_SSL"}
+    connect = {"address": "127.0.0.1:1", "topic": "films", "enable_sasl": True, "sasl": sasl}
+    more = {"milvus_connect_param": None, "kafka_connect_param": connect}
+    answer = api.create("a", **more, extension={"vectors": "base64"})
+    assert answer["code"] == 200, answer
+    told = api.ask("get", task_id=answer["data"]["task_id"])
+    assert "hunter" not in json.dumps(told)
+    task = told["data"]["task"]
+    shown = {"mechanisms": "PLAIN", "security_protocol": "SASL_SSL"}
+    assert task["kafka_connect_param"] == {**connect, "sasl": shown}
+    assert task["extension"] == {"format": "rows", "vectors": "base64"}
+
+    looked = api.create("b", **more, extension={"vectors": "base64"}, validate_only=True)["data"]
+    assert [each["status"] for each in looked["checks"] if each["name"] == "target"] == ["fail"]
+    api.target.kafka = KafkaFacts(TaskStopped("wrong password"))
+    assert "wrong password; mend kafka_connect_param" in api.refused(
+        api.create("b", **more, extension={"vectors": "base64"})
+    )
+    api.target.kafka = KafkaFacts(Topic("films", 3, None))
+    assert api.create("b", **more, extension={"vectors": "base64"})["code"] == 200
+
+    problem = api.refused(api.create("c", **more, extension={"format": "reference", "vectors": "base64"}))
+    assert "writes format rows with vectors base64 to the topic 'films'" in problem
+
+
 # What is refused
+
+
+def _kafka(change: dict[str, Any]) -> dict[str, Any]:
+    return {"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1", "topic": "t", **change}}
 
 
 CREATES: list[tuple[dict[str, Any], str]] = [
@@ -343,10 +378,15 @@ CREATES: list[tuple[dict[str, Any], str]] = [
     ({"task_id": "x" * 300}, "task_id: "),
     ({"name_mapping": [{"source_db": "x", "target_db": "d"}]}, "x.* is not among the task's collections"),
     ({"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1"}}, "kafka_connect_param.topic: expected"),
+    (_kafka({"topic": "a/b"}), "kafka_connect_param.topic: 'a/b' is none"),
+    (_kafka({"enable_sasl": True}), "kafka_connect_param.sasl: expected username and password"),
     (
-        {"milvus_connect_param": None, "kafka_connect_param": {"address": "k:1", "topic": "t"}},
-        "kafka_connect_param: is not supported by this version yet",
+        _kafka({"enable_sasl": True, "sasl": {"mechanisms": "GSSAPI"}}),
+        "sasl.mechanisms: 'GSSAPI' is none; expected PLAIN",
     ),
+    (_kafka({"enable_sasl": True, "sasl": {"security_protocol": "TLS"}}), "sasl.security_protocol: 'TLS' is none"),
+    (_kafka({}) | {"extension": {"format": "avro"}}, "extension.format: 'avro' is none; expected rows or reference"),
+    (_kafka({}) | {"extension": {"sink": "sdk"}}, "extension.sink: is of a Milvus"),
 ]
 
 

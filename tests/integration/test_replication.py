@@ -12,12 +12,12 @@ import pytest
 from pymilvus import DataType, MilvusClient
 
 from deploy.local.system import Refused
+from tests.every_kind import every_value, make_every_kind
 from tests.replication import OwnDatabase, Replication, a_name, await_that
 from tests.workload import SHAPES, Shape, Workload, make_collection, rows
 
 pytestmark = pytest.mark.integration
 
-ELEMENTS = ("BOOL", "INT8", "INT16", "INT32", "INT64", "FLOAT", "DOUBLE", "VARCHAR")
 on_kafka = pytest.mark.parametrize("replication", ["kafka"], indirect=True)
 """Where the source's queue makes no difference."""
 _QUIET_SECONDS = 3.0  # what would arrive has arrived within a tenth of this, as a rule
@@ -40,21 +40,10 @@ def name(replication: Replication) -> Iterator[str]:
 def test_every_kind_of_column_arrives(replication: Replication, name: str) -> None:
     """Given a column of every type and keys that the schema does not name, then description and rows are equal."""
     source = replication.source
-    schema = source.create_schema(enable_dynamic_field=True, description="of every kind")
-    schema.add_field("key", DataType.INT64, is_primary=True, description="the key")
-    for kind in ("BOOL", "INT8", "INT16", "INT32", "INT64", "FLOAT", "DOUBLE", "JSON"):
-        schema.add_field(kind.lower(), getattr(DataType, kind), description=f"a {kind}")
-    schema.add_field("varchar", DataType.VARCHAR, max_length=500)
-    for kind in ELEMENTS:
-        more = {"max_length": 40} if kind == "VARCHAR" else {}
-        schema.add_field(
-            f"{kind.lower()}s", DataType.ARRAY, element_type=getattr(DataType, kind), max_capacity=8, **more
-        )
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=8)
-    source.create_collection(name, schema=schema, num_shards=2, consistency_level="Session")
+    make_every_kind(source, name)
     _index(source, name, "L2")
-    source.insert(name, [_every_value(number) for number in range(300)])
-    source.upsert(name, [_every_value(number, 1) for number in range(100, 150)])
+    source.insert(name, [every_value(number) for number in range(300)])
+    source.upsert(name, [every_value(number, 1) for number in range(100, 150)])
     replication.equal([name])
     assert replication.target.describe_collection(name)["description"] == "of every kind"
 
@@ -428,36 +417,6 @@ def _index_of(client: MilvusClient, name: str) -> dict[str, Any]:
     (index,) = client.list_indexes(name)
     found = client.describe_index(name, index)
     return {key: found[key] for key in ("index_type", "metric_type", "field_name", "M") if key in found}
-
-
-def _every_value(number: int, version: int = 0) -> dict[str, Any]:
-    """A row for the collection with every column."""
-    row: dict[str, Any] = {
-        "key": number - 150,
-        "bool": number % 2 == 0,
-        "int8": number % 128 - 64,
-        "int16": number - 30_000,
-        "int32": number - 2**31,
-        "int64": 2**62 + number,
-        "float": number / 8,
-        "double": number / 3,
-        "json": {"number": number, "nested": {"list": [1, "zwei", None, 3.5]}, "version": version},
-        "varchar": f"Zeile {number} ☃ {'x' * (number % 300)}",
-        "vector": [number + place / 8 for place in range(8)],
-        f"dynamic_{number % 3}": {"deep": [number]},
-    }
-    many = range(number % 8)
-    row |= {
-        "bools": [place % 2 == 0 for place in many],
-        "int8s": list(many),
-        "int16s": [place * 1_000 for place in many],
-        "int32s": [place * 100_000 for place in many],
-        "int64s": [place * 2**40 for place in many],
-        "floats": [place / 4 for place in many],
-        "doubles": [place / 3 for place in many],
-        "varchars": [f"ü{place}" for place in many],
-    }
-    return row
 
 
 def _keys(client: MilvusClient, name: str) -> set[int]:

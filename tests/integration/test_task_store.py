@@ -9,14 +9,17 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 
+from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.secrets import Secrets, SecretsError
 from cdc_core.coordination.tasks import Changed, Checkpoint, Created, SchemaError, TaskStore
 from cdc_core.errors import StateUnavailable
+from cdc_core.model.channel import VChannel
+from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
 from cdc_core.model.task import Beginning, CollectionSelector, Desired, MilvusConnect, Task, TaskSpec, TaskState
 from cdc_core.model.timestamp import Tso
-from cdc_core.names import CATALOG, Keys
+from cdc_core.names import CATALOG, Keys, object_note
 from deploy.local import Redis
 
 pytestmark = pytest.mark.integration
@@ -30,6 +33,23 @@ def a_task(task_id: str = "one", collection: str = "a") -> Task:
     spec = TaskSpec(task_id, target, {"default": (CollectionSelector(collection, {}),)})
     beginning = Beginning({"by-dev-rootcoord-dml_0": Position("by-dev-rootcoord-dml_0", b"\1")}, frozenset({2**62}))
     return Task(spec, beginning, Desired.RUNNING, TaskState.INITIAL, "", 1_700_000_000.25)
+
+
+def a_plan(collection: str, number: int) -> Plan:
+    vchannel = VChannel("by-dev-rootcoord-dml_0", number, 0)
+    return Plan(
+        vchannel=vchannel,
+        database="shop",
+        collection=collection,
+        shards=1,
+        created=Tso(1),
+        start=Position(vchannel.name, b""),
+        target="k:9092/t",
+        target_database="shop",
+        target_collection=collection,
+        target_collection_id=number,
+        target_vchannel=vchannel,
+    )
 
 
 @pytest.fixture
@@ -141,6 +161,21 @@ def test_every_change_wakes_who_waits(store: TaskStore, client: redis.Redis) -> 
         while message := listener.get_message(timeout=0.5):
             heard.append(message["data"])
     assert heard == ["one"] * 4
+
+
+def test_with_a_task_goes_what_is_noted_of_its_collections(store: TaskStore, client: redis.Redis) -> None:
+    """Not what another task of that target has taken over, nor databases, which are nobody's."""
+    notes = {"films": object_note("shop", "films"), "books": object_note("shop", "books"), "shop": object_note("shop")}
+    for task in ("one", "two"):
+        make(store, a_task(task))
+    channels = ChannelStore(client, KEYS)
+    channels.put("one", [a_plan("films", 451), a_plan("books", 452)])
+    channels.put("two", [a_plan("books", 453)])
+    client.hset("cdc:target:k:9092/t", mapping=dict.fromkeys(notes.values(), "{}"))
+    store.forget("one")
+    assert set(client.hkeys("cdc:target:k:9092/t")) == {notes["books"], notes["shop"]}
+    store.forget("two")
+    assert set(client.hkeys("cdc:target:k:9092/t")) == {notes["shop"]}
 
 
 def test_another_schema_is_refused_by_every_call(store: TaskStore, client: redis.Redis) -> None:

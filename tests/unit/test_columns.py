@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdc_core.codec import columns
 from cdc_core.codec.protobuf import schema_pb2
-from cdc_core.sink.memory_rows import of_insert
+from cdc_core.codec.rows import of_insert
 from tests.messages import DataType, column, insert, schema_field
 
 pytestmark = pytest.mark.unit

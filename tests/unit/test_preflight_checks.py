@@ -9,13 +9,15 @@ import pytest
 from cdc_core.errors import CdcError, NoStandby, SourceUnavailable, TargetUnavailable, TaskStopped
 from cdc_core.model.catalog import Catalog, Collection
 from cdc_core.model.channel import VChannel
-from cdc_core.model.connect import KafkaConnect, MilvusConnect, SinkKind
+from cdc_core.model.connect import KafkaConnect, MilvusConnect, SinkKind, VectorFormat
 from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector, NameMapping, TaskSpec
 from cdc_core.preflight.check import Check, Report, Status, failed, passed, warned
-from cdc_core.preflight.facts import Facts, Place, SourceFacts, TargetFacts, WorkerFacts
+from cdc_core.preflight.facts import Chosen, Facts, KafkaFacts, Place, SourceFacts, TargetFacts, WorkerFacts
 from cdc_core.preflight.judge import judge
+from cdc_core.preflight.kafka_checks import row_bytes
 from cdc_core.sink.base import TargetCollection
+from cdc_core.sink.kafka_cluster import Topic
 from tests.messages import KEY, VECTOR, DataType, collection, schema_field
 
 pytestmark = pytest.mark.unit
@@ -24,6 +26,7 @@ A, B = collection("a", shards=2), collection("b")
 CHANNELS = frozenset({"by-dev-rootcoord-dml_0", "by-dev-rootcoord-dml_1", "by-dev-replicate-msg"})
 DOWN = SourceUnavailable("nobody answers")
 AWAY = TargetUnavailable("nobody answers")
+KAFKA = KafkaConnect("k:9092", "t")
 PLACE = Place(A.vchannels[0].name, 50, 10, 90)
 
 Expected = tuple[str, str, str, bool]
@@ -93,10 +96,50 @@ def test_all_is_well() -> None:
     assert report.refusing == ()
 
 
-def test_a_target_that_is_no_milvus_is_not_looked_at() -> None:
-    wanted = replace(spec(), target=KafkaConnect("k:9092", "t"))
-    names = {each.name for each in judge(wanted, Facts(source(), None, WORKERS)).checks}
-    assert names == {"source_etcd", "source_queue", "source_cluster", "names", "positions", "workers"}
+def test_all_is_well_with_kafka() -> None:
+    wanted = replace(spec(), target=KAFKA)
+    report = judge(wanted, Facts(source(), None, WORKERS, KafkaFacts(Topic("t", 3, 1_000_000))))
+    assert [each.name for each in report.checks] == [
+        *("source_etcd", "source_queue", "source_cluster", "names", "positions"),
+        *("target", "topic", "message_size", "workers"),
+    ]
+    assert {each.status for each in report.checks} == {Status.PASS}
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "expected"),
+    [
+        ("target", KafkaFacts(TargetUnavailable("it is away")), ("fail", "it is away", "start the brokers", False)),
+        ("target", KafkaFacts(TaskStopped("wrong password")), ("fail", "wrong password", "sasl", True)),
+        ("topic", KafkaFacts(TaskStopped("wrong password")), ("warn", "not looked at", "mend that", False)),
+        ("topic", KafkaFacts(Topic("t", 3, None)), ("pass", "3 partitions", "", False)),
+        ("topic", KafkaFacts(None), ("pass", "'t' will be made", "", False)),
+        ("topic", KafkaFacts(None, TaskStopped("not allowed")), ("fail", "not allowed", "make the topic", True)),
+        ("message_size", KafkaFacts(TargetUnavailable("away")), ("warn", "not looked at", "mend that", False)),
+        ("message_size", KafkaFacts(Topic("t", 3, None)), ("pass", "is not known", "", False)),
+        ("message_size", KafkaFacts(Topic("t", 3, 700)), ("warn", "default.a, default.b", "max.message.bytes", False)),
+    ],
+)
+def test_kafka(name: str, facts: KafkaFacts, expected: Expected) -> None:
+    report = judge(replace(spec(), target=KAFKA), Facts(source(), None, WORKERS, facts))
+    (found,) = (each for each in report.checks if each.name == name)
+    holds((found.status, found.message, found.advice, found in report.refusing), expected)
+
+
+def test_the_largest_row_of_a_schema() -> None:
+    """Vectors count by how they are written; JSON and texts as the server limits them."""
+    fields = (
+        schema_field(100, "id", DataType.Int64, is_primary_key=True),
+        schema_field(101, "v", DataType.FloatVector, dim=768),
+        schema_field(102, "bits", DataType.BinaryVector, dim=768),
+        schema_field(103, "text", DataType.VarChar, max_length=1000),
+        schema_field(104, "json", DataType.JSON),
+        schema_field(105, "texts", DataType.Array, element_type=DataType.VarChar, max_length=100, max_capacity=10),
+    )
+    found = Chosen(collection("large", fields), CollectionSelector("large", {}), ("default", "large"))
+    rest = 600 + 24 + 1000 + 65_536 + 1000
+    assert row_bytes(found, VectorFormat.ARRAY) == rest + 768 * 24 + 96 * 24
+    assert row_bytes(found, VectorFormat.BASE64) == rest + 768 * 4 * 4 // 3 + 96 * 4 // 3
 
 
 @pytest.mark.parametrize(
