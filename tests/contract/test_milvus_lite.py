@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+import redis
 
 from cdc_core.codec.protobuf import milvus_pb2
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.connect import MilvusConnect, SinkKind
 from cdc_core.model.timestamp import Tso
+from cdc_core.names import Keys
+from cdc_core.pipeline.transport import Transport
 from cdc_core.sink import milvus_lite
+from cdc_core.sink.base import TargetCatalog
 from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_lite import LiteChannel
 from cdc_core.sink.milvus_manner import ByKey
@@ -24,9 +28,14 @@ def connect(tmp_path: Path) -> MilvusConnect:
     return MilvusConnect(uri=f"{tmp_path}/films.db", sink=SinkKind.SDK)
 
 
+def opened(connect: MilvusConnect) -> tuple[Transport, TargetCatalog]:
+    """As a worker does it; the state is for targets of another kind."""
+    return open_target(redis.Redis(), Keys(), connect)
+
+
 def test_it_is_served_with_the_first_call_and_kept_when_closed(connect: MilvusConnect) -> None:
     wanted = collection(fresh("kept"))
-    transport, catalog = open_target(connect)
+    transport, catalog = opened(connect)
     assert not Path(connect.file).exists()
     transport.check(TIMEOUT)
     catalog.create_collection(wanted)
@@ -34,7 +43,7 @@ def test_it_is_served_with_the_first_call_and_kept_when_closed(connect: MilvusCo
     catalog.close()
     with pytest.raises(TargetUnavailable, match="closed"):
         transport.check(TIMEOUT)
-    _, catalog = open_target(connect)
+    _, catalog = opened(connect)
     assert catalog.describe("default", wanted.name) is not None
     catalog.close()
 
@@ -64,7 +73,7 @@ def test_without_the_package_the_task_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(milvus_lite, "_PACKAGE", "no_such_package")
     with pytest.raises(TaskStopped, match="pip install milvus-lite"):
-        open_target(connect)
+        opened(connect)
 
 
 def test_what_it_does_not_know_is_refused_for_good(connect: MilvusConnect) -> None:
