@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,9 @@ from deploy.local import Stack
 from deploy.local.compare import DEFAULT, Comparison, NotEqualError, compare, wait_equal
 from deploy.local.system import System
 from tests.evidence import evidence, last_lines
+
+QUEUES = os.environ.get("CDC_TEST_QUEUES", "kafka").split(",")
+"""Of the source, for the tests that name none: `kafka,rocksmq` for a release."""
 
 PATIENCE = 240.0
 """Seconds until what has not come will not come; the machine may be busy with anything."""
@@ -186,7 +190,7 @@ def a_name(prefix: str = "c") -> str:
     return f"{prefix}_{uuid.uuid4().hex[:10]}"
 
 
-@pytest.fixture(scope="session", params=["kafka", "rocksmq"])
+@pytest.fixture(scope="session", params=QUEUES)
 def replication(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replication]:
     """By the source's queue; tests keep apart by collection and database."""
     stack: Stack = request.getfixturevalue(f"{request.param}_stack")

@@ -20,10 +20,9 @@ from cdc_core.coordination.channels import ChannelStore
 from cdc_core.names import Keys
 from deploy.local import Server
 from deploy.local.system import Worker
-from tests.replication import Replication, await_that
+from tests.replication import QUEUES, Replication, await_that
 from tests.workload import Shape, Workload, make_collection, rows
 
-QUEUES = os.environ.get("CDC_TEST_QUEUES", "kafka").split(",")
 KILLS = int(os.environ.get("CDC_TEST_KILLS", "3"))
 SEED = int(os.environ.get("CDC_TEST_SEED", "1"))
 

@@ -13,12 +13,11 @@ import pytest
 from pymilvus.exceptions import MilvusException
 
 from tests.evidence import evidence
-from tests.replication import Replication, await_that
+from tests.replication import QUEUES, Replication, await_that
 from tests.soak.catalog_view import catalog_view
 from tests.soak.player import Player
 from tests.soak.script import DATABASES, Script, Step
 
-QUEUES = os.environ.get("CDC_TEST_QUEUES", "kafka").split(",")
 STEPS = int(os.environ.get("CDC_TEST_STEPS", "60"))
 _first, _, _last = os.environ.get("CDC_TEST_SEEDS", "1-2").partition("-")
 SEEDS = range(int(_first), int(_last or _first) + 1)

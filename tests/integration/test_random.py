@@ -9,7 +9,10 @@ import pytest
 from tests.replication import Replication
 from tests.workload import Workload
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.parametrize("replication", ["kafka", "rocksmq"], indirect=True),
+]
 
 SECONDS = float(os.environ.get("CDC_TEST_SECONDS", "30"))
 
