@@ -42,6 +42,11 @@ class Delivery:
         """What of a batch travels (Transport)."""
         return self._transport.outgoing(batch, base)
 
+    @property
+    def repeatable(self) -> bool:
+        """See Transport."""
+        return self._transport.repeatable
+
     def use(self, transport: Transport) -> None:
         """From the next call on."""
         self._transport = transport

@@ -18,6 +18,7 @@ from cdc_core.errors import CdcError, CollectionStopped, LeaseLost, Stopping
 from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.pipeline.batch import Batch
 from cdc_core.pipeline.delivery import LEAST_SECONDS, Delivery
+from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Flight, Member
 from cdc_core.source.window import Mark
 
@@ -84,7 +85,8 @@ class Gate:
     def leave(self, member: Member, abandon: str = "") -> None:
         """Give up the hold; nothing may be in flight. The next batch ends that.
 
-        With a reason to `abandon`, also when a batch of unclear fate is recorded that can never be settled.
+        With a reason to `abandon`, also when a batch of unclear fate is recorded that can never be settled; where it
+        can be repeated whole, its channel may go on another day.
         """
         with self._changed:
             member.leaving, member.abandon = True, abandon
@@ -281,7 +283,7 @@ class Gate:
             member.flight = None
             member.fail(CollectionStopped(flight.abandoned))
 
-        return _Line(ops.abandon(lease.key, lease.epoch, flight.abandoned), then)
+        return _Line(self._given_up(lease, flight.abandoned), then)
 
     def _raises(self) -> list[_Line]:
         lines = []
@@ -316,8 +318,11 @@ class Gate:
             member.left = True
 
         if member.abandon:
-            return _Line(ops.abandon(lease.key, lease.epoch, member.abandon), then)
+            return _Line(self._given_up(lease, member.abandon), then)
         return _Line(ops.leave(lease.key, lease.epoch), then)
+
+    def _given_up(self, lease: Lease, reason: str) -> Operation:
+        return ops.abandon(lease.key, lease.epoch, "" if self._delivery.repeatable else reason)
 
     def _begins(self, settled: Sequence[Flight]) -> list[_Line]:
         lines, size = [], 0

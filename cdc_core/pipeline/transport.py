@@ -17,6 +17,10 @@ CALL_BYTES = 16 << 20
 class Transport(Protocol):
     """Of one target in one process. Thread-safe. Raises as `Sink` and `RowSink` do."""
 
+    repeatable: bool
+    """Whether what was refused, and perhaps written in part, can be sent again another day: it need not be kept as
+    unsettled then."""
+
     def outgoing(self, batch: Batch, base: Tso | None) -> Outgoing:
         """What of a batch travels; `base` is where the gate wants it stamped, None in step."""
         ...
@@ -38,6 +42,8 @@ class Transport(Protocol):
 
 class Replicated:
     """To a standby: the source's bytes with its ids, and ticks."""
+
+    repeatable = False
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -63,6 +69,8 @@ class Replicated:
 
 class Keyed:
     """To a target that takes rows by their keys: it has no channels, needs no ticks, and keeps the source's times."""
+
+    repeatable = True
 
     def __init__(self, sink: RowSink) -> None:
         self._sink = sink

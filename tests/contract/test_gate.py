@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from cdc_core.clock import ManualClock
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.leases import ChannelKey, Order
-from cdc_core.errors import CollectionStopped, Stopping
+from cdc_core.errors import CollectionStopped, Refused, Stopping
 from cdc_core.model.address import Address, Row
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
@@ -21,7 +21,7 @@ from cdc_core.pipeline.delivery import Delivery
 from cdc_core.pipeline.gate import Gate
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Flight, Member
-from cdc_core.pipeline.transport import Replicated
+from cdc_core.pipeline.transport import Keyed, Replicated
 from cdc_core.sink import base as sinks
 from cdc_core.sink.memory import Fault, MemoryTarget
 from cdc_core.source.window import Mark
@@ -159,6 +159,41 @@ def test_nothing_passes_a_batch_that_is_given_up(hands: Hands, monkeypatch: pyte
     assert record["unsettled_reason"]
     assert hands.target.calls == calls
     assert hands.holds == []
+
+
+class Picky:
+    """A target by key that refuses its first call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def write(self, rows: Sequence[Row], timeout: float) -> None:  # noqa: ARG002
+        self.calls += 1
+        if self.calls == 1:
+            raise Refused("too large")
+
+    def check(self, timeout: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_what_a_target_by_key_refuses_may_be_sent_again_another_day(hands: Hands) -> None:
+    """It stops, shown with its reason, and a resume begins at its checkpoint: nothing can be doubled there."""
+    sink, member = Picky(), hands.member()
+    hands.delivery.use(Keyed(sink))
+    hands.gate.submit(member, hands.batch(100, 1))
+    with pytest.raises(CollectionStopped, match="too large"):
+        hands.gate.drain(member)
+    hands.gate.leave(member, abandon="too large")
+    record = hands.state.fields(member.lease.key)
+    assert not {"inflight", "unsettled", "unsettled_reason"} & record.keys()
+    assert hands.holds == []
+    hands.gate.exit(member)
+    again = hands.member()
+    hands.gate.submit(again, hands.batch(100, 1))
+    hands.gate.drain(again)
+    assert sink.calls == 2
+    assert hands.resolved(again.lease.key) == mark(100).resolved.text
 
 
 @pytest.mark.parametrize("answered", [True, False])

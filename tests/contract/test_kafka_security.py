@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,18 +14,18 @@ from cdc_core.errors import SourceUnavailable
 from cdc_core.model.channel import VChannel
 from cdc_core.model.position import Position
 from cdc_core.settings import Settings
-from cdc_core.source.base import Queue, Record
+from cdc_core.source.base import Queue
 from cdc_core.source.hub import Hub
 from cdc_core.source.opening import open_source_queue
 from deploy.local import Kafka, KafkaProtocol, KafkaSecurity
 from tests.certificates import Authority
+from tests.contract.guarded import PATIENCE, reads, until
 from tests.servers import or_skip
 
 pytestmark = pytest.mark.contract
 
 TOPIC = "by-dev-rootcoord-dml_0"
 USER = {"username": "reader", "password": "hunter2"}
-PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
 def test_a_user_reads(guarded: Guarded, mechanism: str) -> None:
-    _reads(guarded.queue("SASL_PLAINTEXT", **USER, mechanism=mechanism))
+    reads(guarded.queue("SASL_PLAINTEXT", **USER, mechanism=mechanism), TOPIC)
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
 def test_a_user_reads_over_tls(guarded: Guarded, mechanism: str) -> None:
-    _reads(guarded.queue("SASL_SSL", **USER, mechanism=mechanism, protocol="SASL_SSL", ca_cert=guarded.trusted))
+    reads(guarded.queue("SASL_SSL", **USER, mechanism=mechanism, protocol="SASL_SSL", ca_cert=guarded.trusted), TOPIC)
 
 
 def test_tls_alone_reads(guarded: Guarded) -> None:
-    _reads(guarded.queue("SSL", protocol="SSL", ca_cert=guarded.trusted))
+    reads(guarded.queue("SSL", protocol="SSL", ca_cert=guarded.trusted), TOPIC)
 
 
 REFUSED = "refuses the credentials: see CDC_SOURCE_KAFKA_USERNAME"
@@ -118,7 +117,7 @@ def test_wrong_credentials_are_the_trouble_of_who_reads(guarded: Guarded) -> Non
         closing(Hub(queue)) as hub,
     ):
         hub.subscribe(VChannel.parse(f"{TOPIC}_1v0"), Position(TOPIC, b""))
-        _until(lambda: hub.trouble)
+        until(lambda: hub.trouble)
         assert REFUSED in (hub.trouble or "")
 
 
@@ -130,22 +129,3 @@ def test_a_file_that_is_no_certificate_is_told(guarded: Guarded, tmp_path: Path)
             queue.topics()
         with pytest.raises(SourceUnavailable, match=r"CDC_SOURCE_KAFKA_.*ssl\.ca\.location"):
             queue.reader()
-
-
-def _reads(queue: Queue) -> None:
-    with closing(queue), closing(queue.reader()) as reader:
-        assert TOPIC in queue.topics()
-        reader.add(TOPIC, b"")
-        found: list[object] = []
-        _until(lambda: found.extend(reader.poll(0.5)) or found)
-        (record,) = found
-        assert isinstance(record, Record)
-        assert record.payload == b"a message"
-        assert queue.tail(TOPIC) == record.message_id
-
-
-def _until(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,19 +14,19 @@ from cdc_core.errors import SourceUnavailable
 from cdc_core.model.channel import VChannel
 from cdc_core.model.position import Position
 from cdc_core.settings import Settings
-from cdc_core.source.base import Queue, Record
+from cdc_core.source.base import Queue
 from cdc_core.source.hub import Hub
 from cdc_core.source.opening import open_source_queue
 from cdc_core.source.pulsar_log import client_log
 from deploy.local import Pulsar, PulsarSecurity
 from tests.certificates import Authority, Certificate
+from tests.contract.guarded import reads, until
 from tests.servers import or_skip
 
 pytestmark = pytest.mark.contract
 
 TOPIC = "by-dev-rootcoord-dml_0"
 ROLE = "reader"
-PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -82,20 +81,20 @@ def _write(server: Pulsar, security: PulsarSecurity, payload: bytes) -> None:
 
 def test_a_token_reads(guarded: Guarded) -> None:
     """One whose role may consume in the namespace, and nothing else."""
-    _reads(guarded.queue(**guarded.token))
+    reads(guarded.queue(**guarded.token), TOPIC)
 
 
 def test_a_token_in_a_file_reads(guarded: Guarded, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(guarded.security.token(ROLE) + "\n")
-    _reads(guarded.queue(auth_plugin="token", auth_params=f"file://{tmp_path / 'token'}"))
+    reads(guarded.queue(auth_plugin="token", auth_params=f"file://{tmp_path / 'token'}"), TOPIC)
 
 
 def test_a_token_reads_over_tls(guarded: Guarded) -> None:
-    _reads(guarded.queue(**guarded.token, ca_cert=guarded.trusted))
+    reads(guarded.queue(**guarded.token, ca_cert=guarded.trusted), TOPIC)
 
 
 def test_a_certificate_reads(guarded: Guarded) -> None:
-    _reads(guarded.queue(**guarded.certificate(guarded.client), ca_cert=guarded.trusted))
+    reads(guarded.queue(**guarded.certificate(guarded.client), ca_cert=guarded.trusted), TOPIC)
 
 
 REFUSED = "refuses the credentials: see CDC_SOURCE_PULSAR_AUTH_PLUGIN"
@@ -158,24 +157,5 @@ def test_who_comes_without_tls_to_where_it_is_spoken_is_told(guarded: Guarded) -
 def test_wrong_credentials_are_the_trouble_of_who_reads(guarded: Guarded) -> None:
     with closing(guarded.queue()) as queue, closing(Hub(queue)) as hub:
         hub.subscribe(VChannel.parse(f"{TOPIC}_1v0"), Position(TOPIC, b""))
-        _until(lambda: hub.trouble)
+        until(lambda: hub.trouble)
         assert REFUSED in (hub.trouble or "")
-
-
-def _reads(queue: Queue) -> None:
-    with closing(queue), closing(queue.reader()) as reader:
-        assert TOPIC in queue.topics()
-        reader.add(TOPIC, b"")
-        found: list[object] = []
-        _until(lambda: found.extend(reader.poll(0.5)) or found)
-        (record,) = found
-        assert isinstance(record, Record)
-        assert record.payload == b"a message"
-        assert queue.tail(TOPIC) == record.message_id
-
-
-def _until(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
