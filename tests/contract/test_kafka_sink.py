@@ -346,9 +346,12 @@ def test_a_topic_that_is_deleted_by_hand_is_made_again(target: Target) -> None:
 
 
 def test_a_session_leaves_no_thread_behind(target: Target) -> None:
+    before = set(threading.enumerate())
     target.made()
+    own = [each for each in threading.enumerate() if each.name == "kafka-reports" and each not in before]
+    assert own
     target.sink.close()
-    _await(lambda: not any(t.name == "kafka-reports" for t in threading.enumerate()), "its thread has ended")
+    _await(lambda: not any(each.is_alive() for each in own), "its thread has ended")
 
 
 # Credentials

@@ -16,7 +16,8 @@ from cdc_core.errors import CdcError, TargetUnavailable, TaskStopped
 from cdc_core.model.connect import DialConfig, MilvusConnect
 from cdc_core.pipeline.target import Target
 from cdc_core.pipeline.targets import Targets
-from cdc_core.sink.base import Sink, TargetCatalog
+from cdc_core.pipeline.transport import Replicated, Transport
+from cdc_core.sink.base import TargetCatalog
 from cdc_core.sink.milvus_catalog import MilvusCatalog
 from cdc_core.sink.milvus_client import MilvusChannel
 from cdc_core.sink.milvus_replicate import MilvusReplicate
@@ -138,15 +139,15 @@ def test_a_task_with_the_right_file_is_not_held_up_by_an_earlier_one(
 ) -> None:
     """In one worker, whose tasks share a connection."""
     gates = Gates(state.client, state.keys, "worker")
-    targets = Targets(_open, lambda name, sink, catalog: Target(name, sink, catalog, gates, lambda: None, 0.3))
+    targets = Targets(_open, lambda name, *way: Target(name, *way, gates, lambda: None, 0.3))
     right = MilvusConnect(uri=one_way.uri, connect_timeout=SECONDS, dial_config=papers.one_way)
     foreign = replace(papers.one_way, server_pem_path=str(papers.foreign.pem))
     with closing(targets):
         target = targets.reach(replace(right, dial_config=foreign))
         with pytest.raises(TargetUnavailable, match="signed by nobody"):
-            target.sink.check(TIMEOUT)
+            target.transport.check(TIMEOUT)
         assert targets.reach(right) is target
-        target.sink.check(TIMEOUT)
+        target.transport.check(TIMEOUT)
         assert target.catalog.databases() == {"default"}
 
 
@@ -195,9 +196,9 @@ def test_a_wrong_file_stops_the_task_before_anybody_is_called(
         MilvusChannel(MilvusConnect(uri="https://127.0.0.1:1", dial_config=wrong(papers)))
 
 
-def _open(connect: MilvusConnect) -> tuple[Sink, TargetCatalog]:
+def _open(connect: MilvusConnect) -> tuple[Transport, TargetCatalog]:
     channel = MilvusChannel(connect)
-    return MilvusReplicate(channel), MilvusCatalog(channel)
+    return Replicated(MilvusReplicate(channel)), MilvusCatalog(channel)
 
 
 def _unnamed(papers: Papers) -> DialConfig:

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.parametrize("replication", ["kafka", "rocksmq"], indirect=True),
 ]
 
-SECONDS = float(os.environ.get("CDC_TEST_SECONDS", "30"))
+SECONDS = float(os.environ.get("CDC_TEST_SECONDS", "15"))
 
 
 def test_twenty_collections_are_equal_after_random_changes(replication: Replication) -> None:
