@@ -93,7 +93,12 @@ class Replication:
             return False
 
         for name in names:
-            await_that(partial(same, name), f"{name} is equal but for the source's count: {found.get(name)}")
+            try:
+                await_that(partial(same, name), f"{name} is equal but for the source's count")
+            except AssertionError as error:
+                error.add_note(f"last seen: {found.get(name, 'neither could be read')}")
+                error.add_note(evidence(self.state, self.task))
+                raise
         return list(found.values())
 
     def gone(self, names: Iterable[str], database: str = DEFAULT) -> None:
