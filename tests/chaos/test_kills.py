@@ -26,6 +26,8 @@ from tests.workload import Shape, Workload, make_collection, rows
 KILLS = int(os.environ.get("CDC_TEST_KILLS", "3"))
 SEED = int(os.environ.get("CDC_TEST_SEED", "1"))
 
+SERVERS = ["redis", *(broker for broker in ("kafka", "pulsar") if broker in QUEUES), "target", "source", "etcd"]
+
 pytestmark = [pytest.mark.chaos, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
 
 
@@ -104,7 +106,7 @@ def test_pause_and_resume_under_load(replication: Replication, work: Workload, r
     _all_is_well(replication, work)
 
 
-@pytest.mark.parametrize("which", ["redis", "kafka", "pulsar", "target", "source", "etcd"])
+@pytest.mark.parametrize("which", SERVERS)
 def test_a_server_is_killed_and_comes_back(
     replication: Replication, work: Workload, rng: random.Random, which: str
 ) -> None:

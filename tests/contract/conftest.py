@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdc_core.clock import SystemClock
+from cdc_core.codec import merge
 from cdc_core.coordination.barriers import Barriers
 from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.coordination.gates import Gates
@@ -16,6 +17,7 @@ from cdc_core.coordination.objects import Objects
 from cdc_core.coordination.requests import Requests
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
+from cdc_core.pipeline import gate, replicator
 from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.target import Target
@@ -82,3 +84,12 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     one = made[request.param]()
     yield one
     one.close()
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few rows make many batches, and some messages are large."""
+    monkeypatch.setattr(merge, "SMALL_BYTES", 900)
+    monkeypatch.setattr(merge, "MERGED_BYTES", 3_000)
+    monkeypatch.setattr(replicator, "BATCH_BYTES", 6_000)
+    monkeypatch.setattr(gate, "ROUND_BYTES", 9_000)

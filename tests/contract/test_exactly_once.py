@@ -13,150 +13,24 @@ call on; a lease that ran out is one whose deadline is put into the past. Everyt
 from __future__ import annotations
 
 import os
-import random
-import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from cdc_core.codec import merge
 from cdc_core.coordination import scripts
-from cdc_core.model.position import Position
-from cdc_core.model.task import Desired, OnUndecodable
 from cdc_core.model.timestamp import Tso
-from cdc_core.pipeline import gate, replicator
-from cdc_core.sink.memory import Fault, MemoryTarget
 from deploy.local import Redis
-from tests.contract.cluster import Cluster
 from tests.contract.recorder import Event, Seen, Sent, Ticked, broken
-from tests.contract.source_of_rows import RowSource
+from tests.contract.turmoil import OnStandby
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("small_limits")]
 
 SEEDS = range(int(os.environ.get("SOAK_SEEDS", "3")))
-WINDOWS = 60
-
-
-@pytest.fixture(autouse=True)
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that few rows make many batches, and some messages are large."""
-    monkeypatch.setattr(merge, "SMALL_BYTES", 900)
-    monkeypatch.setattr(merge, "MERGED_BYTES", 3_000)
-    monkeypatch.setattr(replicator, "BATCH_BYTES", 6_000)
-    monkeypatch.setattr(gate, "ROUND_BYTES", 9_000)
-
-
-class Run:
-    """One seed."""
-
-    def __init__(self, url: str, seed: int, on_undecodable: OnUndecodable = OnUndecodable.STOP) -> None:
-        self.rng = random.Random(seed)
-        start = Tso.of(int(time.time() * 1000))
-        self.source = RowSource(self.rng, start)
-        self.target = MemoryTarget(pchannels=2)
-        self.cluster = Cluster(url, self.source, self.target, self.rng)
-        self.source.quiet()
-        self.tails = {p: Position(p, self.source.queue.tail(p), self.source.tick) for p in self.source.pchannels}
-        for name in self.source.collections:
-            self.cluster.create(f"task-{name}", name, self.tails, on_undecodable=on_undecodable)
-
-    def disturb(self) -> None:
-        """Rows and troubles."""
-        for _ in range(2):
-            self.cluster.add_worker()
-        for _ in range(WINDOWS):
-            self.source.window(self.rng.randrange(8))
-            self.cluster.step(self.source.tick)
-            self._trouble()
-            time.sleep(self.rng.choice([0.0, 0.0, 0.005, 0.03]))  # the pace of the source, not a wait
-
-    def calm_down(self) -> None:
-        """Everybody runs, nothing fails, the dead are buried; until the target has everything."""
-        self.target.faults.clear()
-        for task in self.cluster.tasks.all():
-            self.cluster.tasks.set_desired(task.id, Desired.RUNNING)
-        self.cluster.calm_down()
-        self.source.tell_late_drops()
-        self.until_equal()
-        self.cluster.step(self.source.tick)
-
-    def until_equal(self) -> None:
-        self.source.quiet()
-        self.until(self._is_equal, "the target does not become equal")
-
-    def check(self) -> None:
-        stopped = {state.key.name: state.stopped for state in self.cluster.states() if state.stopped}
-        assert not stopped
-        assert broken(self.cluster.recorder.history) == []
-        assert self.target.violations == []
-        self.cluster.close()
-        assert self.cluster.holds() == {}
-        for name in self.source.collections:
-            assert self.on_target(name) == self.source.rows(name)
-
-    def on_target(self, name: str) -> Counter[tuple[object, float]]:
-        """Rows of partitions that exist; a standby does not answer others."""
-        made = self.target.describe("default", name)
-        if made is None:
-            return Counter()
-        rows = self.target.stored("default", name).rows
-        there = set(made.partitions.values())
-        return Counter((row.key, row.row["v"][0]) for row in rows if row.partition_id in there)  # type: ignore[index]
-
-    def _is_equal(self) -> bool:
-        rows_equal = all(self.on_target(name) == self.source.rows(name) for name in self.source.collections)
-        return rows_equal and self.cluster.all_live
-
-    def until(self, condition: Callable[[], bool], complaint: str) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"{complaint}: {self._report()}")
-            self.source.quiet()
-            self.cluster.step(self.source.tick)
-            time.sleep(0.01)
-
-    def _report(self) -> str:
-        lines = [f"violations {self.target.violations}", f"broken {broken(self.cluster.recorder.history)}"]
-        for name in self.source.collections:
-            there, wanted = self.on_target(name), self.source.rows(name)
-            lines.append(f"{name}: missing {wanted - there}, too much {there - wanted}")
-        lines += [f"{state.key.member}: {dict(state.fields) | {'plan': '...'}}" for state in self.cluster.states()]
-        lines.append(f"holds {self.cluster.holds()}")
-        lines += [f"{worker.id}: {worker.outcomes[-8:]}" for worker in self.cluster.workers]
-        return "\n".join(lines)
-
-    def _trouble(self) -> None:
-        rng, alive = self.rng, [each for each in self.cluster.workers if not each.life.over]
-        task = f"task-{rng.choice(list(self.source.collections))}"
-        if rng.random() < 0.10 and alive:
-            rng.choice(alive).life.burn(rng.randrange(1, 40))
-        if rng.random() < 0.10:
-            for worker in alive:
-                worker.life.lost_answers = rng.choice([0.0, 0.0, 0.05])
-        if rng.random() < 0.15:
-            self.target.faults.extend(rng.choices([Fault.UNAVAILABLE, Fault.AMBIGUOUS, Fault.PARTIAL], k=2))
-        if rng.random() < 0.08:
-            self.cluster.tasks.set_desired(task, rng.choice([Desired.PAUSED, Desired.RUNNING, Desired.RUNNING]))
-        if rng.random() < 0.05 and alive:
-            rng.choice(alive).stopping = True
-        if len([each for each in alive if not each.stopping]) < 2:
-            self.cluster.add_worker()
-        source = self.source
-        for chance, do in (
-            (0.06, source.add_partition),
-            (0.04, source.drop_partition),
-            (0.06, source.recreate_partition),
-        ):
-            if rng.random() < chance:
-                do(rng.choice(list(source.collections)))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_row_exactly_once_through_any_trouble(redis_server: Redis, seed: int) -> None:
-    run = Run(redis_server.url(7), seed)
+    run = OnStandby(redis_server.url(7), seed)
     try:
         run.disturb()
         run.calm_down()
@@ -169,7 +43,7 @@ def test_a_partition_may_be_made_again_before_its_drop_is_told(redis_server: Red
     """Given rows of a partition that was made again under its name, when the older one's drop stands behind them in
     the queue, as a Milvus in trouble writes it, then nobody waits for what is never read, and only new rows are there.
     """
-    run = Run(redis_server.url(7), 1)
+    run = OnStandby(redis_server.url(7), 1)
     source, names = run.source, list(run.source.collections)
     source.late_drops = 0.0
     try:
@@ -215,7 +89,7 @@ def test_a_protocol_without_one_of_its_rules_is_found_out(
     assert text.count(right) == 1
     monkeypatch.setattr(scripts, "text", lambda name: text.replace(right, wrong) if name == "round" else original(name))
     for seed in range(5):
-        run = Run(redis_server.url(7), seed)
+        run = OnStandby(redis_server.url(7), seed)
         try:
             run.disturb()
             if broken(run.cluster.recorder.history) or run.target.violations:

@@ -19,9 +19,9 @@ from cdc_core.sink.memory import Fault
 from deploy.local import Redis
 from tests.contract.recorder import broken
 from tests.contract.source_of_rows import Unreadable
-from tests.contract.test_exactly_once import Run, small_limits
+from tests.contract.turmoil import OnStandby
 
-pytestmark = [pytest.mark.contract, pytest.mark.usefixtures(small_limits.__name__)]
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("small_limits")]
 
 SEEDS = range(int(os.environ.get("SOAK_SEEDS", "2")))
 
@@ -31,7 +31,7 @@ def test_what_is_skipped_is_recorded_once_through_any_trouble(redis_server: Redi
     """Given garbage of every kind among the rows, when workers are killed at any of their calls, then each task lists
     what was its own or may have been, and the target has every row once.
     """
-    run = Run(redis_server.url(7), seed, OnUndecodable.SKIP)
+    run = OnStandby(redis_server.url(7), seed, OnUndecodable.SKIP)
     run.source.garbage = 0.15
     try:
         run.disturb()
@@ -52,7 +52,7 @@ def test_whose_it_is_stops_until_another_task_skips_it(redis_server: Redis, coll
     target, the channels whose it is stop with a reason and a dead letter, and all others go on. A resume stops there
     again. A new task that skips, made with the positions of the stopped one, brings the rest.
     """
-    run = Run(redis_server.url(7), 3)
+    run = OnStandby(redis_server.url(7), 3)
     source, tasks = run.source, run.cluster.tasks
     concerned = [collection] if collection else list(source.collections)
     try:
@@ -88,7 +88,7 @@ def test_rows_in_flight_before_it_are_not_given_up_with_their_collection(redis_s
     """Given rows that the target does not take now, and garbage behind them, when the task is paused and resumed, then
     the rows arrive before it stops: a batch that was given up would leave the collection for good.
     """
-    run = Run(redis_server.url(7), 4)
+    run = OnStandby(redis_server.url(7), 4)
     source, tasks, name = run.source, run.cluster.tasks, "c0"
     first = ChannelKey(task_of(name), source.collections[name].vchannels[0].name)
     try:
@@ -122,7 +122,7 @@ def task_of(collection: str) -> str:
     return f"task-{collection}"
 
 
-def listed(run: Run, task: str) -> set[str]:
+def listed(run: OnStandby, task: str) -> set[str]:
     """The places of its dead letters, each of which is there once."""
     found = run.cluster.tasks.dead_letters.of_task(task)
     positions = [each.entry["position"] for each in found.first]
@@ -134,7 +134,7 @@ def places(letters: Iterable[Unreadable]) -> set[str]:
     return {Position(each.pchannel, each.message_id).to_base64() for each in letters}
 
 
-def stopped(run: Run) -> dict[str, str]:
+def stopped(run: OnStandby) -> dict[str, str]:
     return {state.key.name: state.stopped for state in run.cluster.states() if state.stopped}
 
 
@@ -142,7 +142,7 @@ def of_shard(rows: Counter[Any], shard: int) -> Counter[Any]:
     return Counter({row: count for row, count in rows.items() if row[0] % 2 == shard})
 
 
-def _stopped_alone(run: Run, concerned: Sequence[str]) -> bool:
+def _stopped_alone(run: OnStandby, concerned: Sequence[str]) -> bool:
     """Their first shards, and all else is equal."""
     collections = run.source.collections
     going = [(name, shard) for name in collections for shard in (0, 1) if shard or name not in concerned]
@@ -151,16 +151,16 @@ def _stopped_alone(run: Run, concerned: Sequence[str]) -> bool:
     )
 
 
-def _epoch(run: Run, key: ChannelKey) -> int:
+def _epoch(run: OnStandby, key: ChannelKey) -> int:
     (state,) = run.cluster.channels.read([key])
     return state.number("epoch")
 
 
-def _rests(run: Run, task: str) -> bool:
+def _rests(run: OnStandby, task: str) -> bool:
     return not any(state.owner or state.unsettled for state in run.cluster.channels.of_task(task))
 
 
-def _succeed(run: Run, name: str) -> None:
+def _succeed(run: OnStandby, name: str) -> None:
     """Its task is deleted, and made anew with its positions, to skip."""
     tasks = run.cluster.tasks
     tasks.set_desired(task_of(name), Desired.PAUSED)
