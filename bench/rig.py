@@ -32,7 +32,7 @@ class Rig:
     """A context manager; `source` and `target` are clients of the two Milvus."""
 
     def __init__(self, directory: Path, queue: str, workers: int = 2) -> None:
-        self.stack = Stack(directory / "servers", queue)
+        self.stack = Stack(directory / "servers", queue, target_channels=16)  # as a Milvus comes
         self._directory = directory
         self._workers = workers
         self.system: System

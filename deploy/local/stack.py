@@ -38,6 +38,7 @@ class Stack:
         queue: StackQueue = "rocksmq",
         *,
         embedded_etcd: bool = False,
+        target_channels: int = TARGET_CHANNELS,
         authorization: bool = False,
         session_ttl: int = 30,
     ) -> None:
@@ -58,7 +59,7 @@ class Stack:
             directory / "source", replace(shared, queue=queue, broker=broker.address if broker else None)
         )
         self.target = Milvus(
-            directory / "target", replace(shared, name="standby", standby=True, dml_channels=TARGET_CHANNELS)
+            directory / "target", replace(shared, name="standby", standby=True, dml_channels=target_channels)
         )
 
     @property
