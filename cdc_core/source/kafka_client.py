@@ -20,6 +20,8 @@ _ADVICE = {
     _VAGUE: "is it running at CDC_SOURCE_MQ? Where it wants a user or TLS, see CDC_SOURCE_KAFKA_PROTOCOL",
 }
 _REFUSALS = _ADVICE.keys() - {_VAGUE}
+_HANDSHAKE = "in state SSL_HANDSHAKE"
+"""In the text of a connection that ended there: what a broker without TLS does, if its answer is not seen first."""
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +130,6 @@ class KafkaClient:
         """Transport errors are not fatal: the client reconnects by itself; we only remember that it has to."""
         logger.debug("kafka: %s", error)
         if self.trouble is None or error.code() != _VAGUE:
-            advice = _ADVICE.get(error.code())
+            advice = _ADVICE.get(KafkaError._SSL if _HANDSHAKE in error.str() else error.code())  # noqa: SLF001
             self.trouble = f"{advice} ({error.str()})" if advice else error.str()
             self._refused = error.code() in _REFUSALS

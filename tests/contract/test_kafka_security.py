@@ -97,7 +97,7 @@ ANYTHING = r"is it running.*wants a user or TLS, see CDC_SOURCE_KAFKA_"
         (
             "PLAINTEXT",
             lambda guarded: {"protocol": "SSL", "ca_cert": guarded.trusted},
-            "SSL handshake failed.*PLAINTEXT broker",
+            "TLS fails: see CDC_SOURCE_KAFKA_PROTOCOL.*(PLAINTEXT broker|SSL_HANDSHAKE)",
         ),
     ],
     ids=["password", "SCRAM", "mechanism", "foreign", "usual authorities", "name", "no TLS", "TLS to the open one"],
