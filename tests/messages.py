@@ -174,3 +174,18 @@ def _fill_vectors(data: schema_pb2.VectorField, field: schema_pb2.FieldSchema, v
         data.binary_vector = b"".join(values)
     else:
         data.float16_vector = b"".join(values)
+
+
+def imported(collection: Collection, at: int, job: int) -> Any:
+    """`msg_pb2.ImportMsg` into all partitions, as a 2.5 source sends it to every vchannel: without a msgID."""
+    return msg_pb2.ImportMsg(
+        base=common_pb2.MsgBase(msg_type=408, timestamp=at),
+        db_name=collection.database,
+        collection_name=collection.name,
+        collectionID=collection.id,
+        partitionIDs=[partition.id for partition in collection.partitions],
+        options={"timeout": "300s"},
+        files=[msg_pb2.ImportFile(id=1, paths=["rows/1.parquet"])],
+        schema=schema_pb2.CollectionSchema.FromString(collection.schema),
+        jobID=job,
+    )

@@ -16,11 +16,9 @@ from cdc_core.codec import head, wire
 from cdc_core.errors import Undecodable
 from cdc_core.model.channel import VChannel
 from cdc_core.model.dead_letter import SHOWN_BYTES, DeadLetter
-from cdc_core.model.message import Kind
+from cdc_core.model.message import Kind, Message
 from cdc_core.source.base import Record
 
-_IMPORT = 408
-"""Of a source of 2.5 or later; not replicated, but whose it is can be told."""
 _UNKNOWN_BYTES = 8
 """What is shown of an operation without a head."""
 _SHARD_KINDS = frozenset({int(Kind.INSERT), int(Kind.DELETE)})
@@ -29,7 +27,7 @@ _COLLECTION_FIELDS = {  # msg.proto of milvus-proto
     int(Kind.DROP_COLLECTION): 5,
     int(Kind.CREATE_PARTITION): 6,
     int(Kind.DROP_PARTITION): 6,
-    _IMPORT: 4,
+    int(Kind.IMPORT): 4,
 }
 
 
@@ -37,6 +35,12 @@ def of_data(record: Record, reason: str) -> DeadLetter:
     """Of a DML topic."""
     vchannel, collection = _addressee(record)
     return _letter(record, reason, vchannel, collection)
+
+
+def of_message(message: Message, pchannel: str, reason: str) -> DeadLetter:
+    """Of what can be read, and cannot be replicated."""
+    record = Record(pchannel, message.message_id, message.order, message.payload)
+    return _letter(record, reason, message.vchannel, 0 if message.vchannel else message.collection_id)
 
 
 def of_operations(record: Record, reason: str) -> DeadLetter:

@@ -26,6 +26,7 @@ _LAYOUTS: dict[Kind, tuple[dict[int, int], dict[int, int]]] = {
     # field number -> 1: collection id, 2: partition id; field number -> 1: shard, 2: partition name
     Kind.INSERT: (_DML_NUMBERS, _DML_TEXTS),
     Kind.DELETE: (_DML_NUMBERS, _DML_TEXTS),
+    Kind.IMPORT: ({4: 1}, {}),
     Kind.CREATE_COLLECTION: ({6: 1, 7: 2}, {4: 2}),
     Kind.DROP_COLLECTION: ({5: 1}, {}),
     Kind.CREATE_PARTITION: ({6: 1, 7: 2}, {4: 2}),
@@ -34,6 +35,7 @@ _LAYOUTS: dict[Kind, tuple[dict[int, int], dict[int, int]]] = {
 _BODIES: dict[Kind, Callable[[bytes], object]] = {
     Kind.INSERT: msg_pb2.InsertRequest.FromString,
     Kind.DELETE: msg_pb2.DeleteRequest.FromString,
+    Kind.IMPORT: msg_pb2.ImportMsg.FromString,
     Kind.CREATE_COLLECTION: msg_pb2.CreateCollectionRequest.FromString,
     Kind.DROP_COLLECTION: msg_pb2.DropCollectionRequest.FromString,
     Kind.CREATE_PARTITION: msg_pb2.CreatePartitionRequest.FromString,

@@ -76,7 +76,7 @@ def _grouped(messages: Sequence[Message]) -> list[list[Message]]:
 
 
 def _is_small(message: Message) -> bool:
-    return message.size < SMALL_BYTES and message.first.cell == message.last.cell
+    return message.kind is not Kind.IMPORT and message.size < SMALL_BYTES and message.first.cell == message.last.cell
 
 
 def _joined(messages: Sequence[Message]) -> list[Message]:

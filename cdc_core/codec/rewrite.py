@@ -16,21 +16,30 @@ from cdc_core.model.timestamp import Tso
 
 _MSG_ID, _REPLICATE_INFO = 2, 7
 _IS_REPLICATE, _MSG_TIMESTAMP = 1, 2
+_TIMESTAMP = 3
 _FIELDS = {"shard": 2, "database": 3, "collection": 4, "partition": 5, "database_id": 6, "collection_id": 7, "id": 8}
+_IMPORT = {"database": 2, "collection": 3, "collection_id": 4, "partition_ids": 5, "schema": 8}
+_SCHEMA_NAME = 1
 
 
 def in_step(message: Message, address: Address) -> bytes:
-    """An insert or delete for the target, with the source's timestamps. Pure: the same bytes for the same input."""
+    """An insert, delete or import for the target, with the source's timestamps. Pure: the same bytes for the same
+    input.
+    """
+    if message.kind is Kind.IMPORT:
+        return _imported(message, address, message.first)
     return message.payload + _base_patch(message, message.first) + _address_patch(message, address)
 
 
 def restamped(message: Message, address: Address, stamps: Mapping[int, int]) -> bytes:
-    """An insert or delete for the target, with new row timestamps. Pure.
+    """An insert, delete or import for the target, with new row timestamps. Pure.
 
     `stamps` maps every one of `row_timestamps(message)`; it must keep their order, and equal ones are equal
     after it by itself (an upsert is an insert and a delete of one timestamp, and the insert must survive).
     :raises KeyError: a timestamp is missing in `stamps`.
     """
+    if message.kind is Kind.IMPORT:
+        return _imported(message, address, Tso(stamps[message.first]))
     stamped = timestamps.mapped(head.timestamp_chunks(message.payload), stamps)
     first = Tso(stamps[message.first])
     base = head.base_of(message.payload)
@@ -51,6 +60,11 @@ def row_timestamps(message: Message) -> tuple[Tso, ...]:
     if message.first == message.last:
         return (message.first,)
     return tuple(Tso(value) for value in sorted(set(timestamps.decoded(head.timestamp_chunks(message.payload)))))
+
+
+def partitions_of(message: Message) -> tuple[int, ...]:
+    """Those that an import names, by the source's ids."""
+    return tuple(msg_pb2.ImportMsg.FromString(message.payload).partitionIDs)
 
 
 def time_tick(tick: Tso) -> bytes:
@@ -107,6 +121,23 @@ def _address_patch(message: Message, address: Address) -> bytes:
         parts.append(wire.bytes_field(_FIELDS["partition"], address.partition_name.encode()))
         parts.append(wire.number_field(_FIELDS["id"], address.partition_id))
     return b"".join(parts)
+
+
+def _imported(message: Message, address: Address, at: Tso) -> bytes:
+    """Its partitions are a list, to which appending would add; the files are the source's, in a store of both."""
+    packed = b"".join(map(wire.varint, address.partition_ids))
+    return b"".join(
+        [
+            *_without(message.payload, _IMPORT["partition_ids"]),
+            wire.bytes_field(head.BASE, wire.number_field(_TIMESTAMP, at)),
+            _base_patch(message, at),
+            wire.bytes_field(_IMPORT["database"], address.database.encode()),
+            wire.bytes_field(_IMPORT["collection"], address.collection_name.encode()),
+            wire.number_field(_IMPORT["collection_id"], address.collection_id),
+            wire.bytes_field(_IMPORT["partition_ids"], packed),
+            wire.bytes_field(_IMPORT["schema"], wire.bytes_field(_SCHEMA_NAME, address.collection_name.encode())),
+        ]
+    )
 
 
 def _without(payload: bytes, *numbers: int) -> list[memoryview]:

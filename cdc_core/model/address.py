@@ -12,7 +12,8 @@ WHOLE_COLLECTION = -1
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """All names and ids are the target's. `partition_*` are ignored for a delete in the whole collection.
+    """All names and ids are the target's. `partition_id` and `partition_name` are ignored for a delete in the whole
+    collection, and for an import, which has `partition_ids` instead.
 
     `vchannel` is the source's on a target that has none.
     """
@@ -23,6 +24,7 @@ class Address:
     database: str
     partition_id: int
     partition_name: str
+    partition_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class Kind(IntEnum):
     DROP_PARTITION = 201
     INSERT = 400
     DELETE = 401
+    IMPORT = 408
     TIME_TICK = 1200
 
 
@@ -27,7 +28,8 @@ class Message:
     `first` and `last` are the smallest and largest row timestamp of an insert or delete (they are equal in what a
     source sends), and `base.timestamp` of everything else. `message_id` and `order` are the queue's (see `Record`),
     `msg_id` is `base.msgID`, by which the target drops duplicates. `vchannel` is '' for what is not addressed to one.
-    `partition_id` is -1 for a delete in the whole collection.
+    `partition_id` is -1 for a delete in the whole collection. An import (of a source from 2.5 on) carries no rows, it
+    names files and all partitions that may get rows of them; like a drop it comes on every vchannel of its collection.
     """
 
     kind: Kind

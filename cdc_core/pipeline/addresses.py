@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from cdc_core.codec import rewrite
 from cdc_core.coordination.objects import GONE, Objects, Wanted
 from cdc_core.model.address import WHOLE_COLLECTION, Address
-from cdc_core.model.message import Message
+from cdc_core.model.message import Kind, Message
 from cdc_core.model.plan import Plan
 
 
@@ -29,14 +31,26 @@ class Addresses:
         seconds that it took so far, and the older partition of that name that has to go first, or 0; it raises to end
         that.
         """
+        if message.kind is Kind.IMPORT:
+            return self._of_import(message, wait)
         if message.partition_id == WHOLE_COLLECTION:
             return self._address(WHOLE_COLLECTION, "")
-        if message.partition_id not in self._known:
-            self._ask(message, wait)
-        target = self._known[message.partition_id]
+        target = self._target(message, wait)
         if target == GONE:
             return None
         return self._address(int(target), self._one_partition or message.partition_name)
+
+    def _of_import(self, message: Message, wait: Callable[[Message, float, int], None]) -> Address | None:
+        """Without the partitions that are gone; None when all are."""
+        each = [replace(message, partition_id=number) for number in rewrite.partitions_of(message)]
+        found = dict.fromkeys(self._target(one, wait) for one in each)
+        there = tuple(int(target) for target in found if target != GONE)
+        return replace(self._address(WHOLE_COLLECTION, ""), partition_ids=there) if there else None
+
+    def _target(self, message: Message, wait: Callable[[Message, float, int], None]) -> str:
+        if message.partition_id not in self._known:
+            self._ask(message, wait)
+        return self._known[message.partition_id]
 
     def _ask(self, message: Message, wait: Callable[[Message, float, int], None]) -> None:
         self._known |= self._objects.partitions(self._task, self._plan.collection_id)

@@ -30,7 +30,7 @@ from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.replicator import Replicator, checkpoint_of
 from cdc_core.pipeline.target import Target
-from cdc_core.pipeline.targets import Targets
+from cdc_core.pipeline.targets import CHECK_SECONDS, Targets
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.pipeline.ticker import Ticker
 from cdc_core.pipeline.transport import Transport
@@ -205,7 +205,7 @@ class Engine:
 
     def _run_catalog(self, task: Task, target: Target, claim: Claim, lease: Lease) -> str:
         if not lease.settle_only:
-            target.transport.check(5.0)
+            target.transport.check(CHECK_SECONDS)
         context = TaskContext(
             task=task,
             selection=Selection.of(task.spec),
@@ -253,6 +253,7 @@ class Engine:
                 barriers=self._barriers,
                 dead_letters=DeadLetterOffice(task.spec, self.tasks.dead_letters),
                 waiter=waiter,
+                takes_imports=lambda: target.transport.takes_imports(CHECK_SECONDS),
             )
             lease.on_order(waiter.wake)
             return replicator.run().value

@@ -9,7 +9,7 @@ from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.window import Mark, Window
 
-ROWS = frozenset({Kind.INSERT, Kind.DELETE})
+ROWS = frozenset({Kind.INSERT, Kind.DELETE, Kind.IMPORT})
 BORDERS = frozenset({Kind.DROP_COLLECTION, Kind.DROP_PARTITION})
 """Creations are no borders: the catalog makes objects before the first row that needs them."""
 

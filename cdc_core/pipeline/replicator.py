@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ from cdc_core.pipeline.addresses import Addresses
 from cdc_core.pipeline.batch import BATCH_BYTES, BATCH_MESSAGES, Batch, range_end
 from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.gate import Gate
+from cdc_core.pipeline.imports import as_letters
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Member
 from cdc_core.pipeline.piece import Piece, cut
@@ -71,6 +72,7 @@ class Replicator:
         barriers: Barriers,
         dead_letters: DeadLetterOffice,
         waiter: Waiter,
+        takes_imports: Callable[[], bool],
     ) -> None:
         self._plan = plan
         self._checkpoint = checkpoint
@@ -83,6 +85,7 @@ class Replicator:
         self._dead_letters = dead_letters
         self._undecodable: Undecodable | None = None
         self._waiter = waiter
+        self._takes_imports = takes_imports
         self._pieces: deque[tuple[Piece, int]] = deque()
         self._outlived = False
         start = Position(plan.vchannel.name, checkpoint.position.message_id, checkpoint.resolved)
@@ -171,13 +174,19 @@ class Replicator:
         if self._undecodable:
             self._gate.drain(self.member)  # else a batch in flight would be given up with the collection
             raise self._undecodable
-        for window in self._subscription.take(BATCH_BYTES, timeout):
+        for taken in self._subscription.take(BATCH_BYTES, timeout):
+            window = self._that_can_be_told(taken)
             try:
                 self._dead_letters.take(window.letters)
             except Undecodable as error:
                 self._undecodable = error
                 return
             self._cut(window)
+
+    def _that_can_be_told(self, window: Window) -> Window:
+        if any(message.kind is Kind.IMPORT for message in window.messages) and not self._takes_imports():
+            return as_letters(window, self._plan.vchannel.pchannel)
+        return window
 
     def _cut(self, window: Window) -> None:
         """A window counts as settled with its last piece."""

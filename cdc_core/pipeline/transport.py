@@ -35,6 +35,10 @@ class Transport(Protocol):
 
     def tick_all(self, ticks: Mapping[str, Tso], timeout: float) -> Mapping[str, Exception]: ...
 
+    def takes_imports(self, timeout: float) -> bool:
+        """Whether the target can be told to import files."""
+        ...
+
     def check(self, timeout: float) -> None: ...
 
     def close(self) -> None: ...
@@ -48,6 +52,7 @@ class Replicated:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.tick_all = sink.tick_all
+        self.takes_imports = sink.takes_imports
         self.check = sink.check
         self.close = sink.close
 
@@ -95,6 +100,10 @@ class Keyed:
 
     def tick_all(self, ticks: Mapping[str, Tso], timeout: float) -> Mapping[str, Exception]:  # noqa: ARG002
         return {}
+
+    def takes_imports(self, timeout: float) -> bool:  # noqa: ARG002
+        """Files have no keys."""
+        return False
 
 
 def _calls(payloads: Sequence[bytes]) -> list[list[bytes]]:

@@ -10,6 +10,7 @@ from cdc_core.model.task import ANY
 from cdc_core.preflight.check import Check, failed, failed_by, not_looked_at, passed, warned
 from cdc_core.preflight.facts import Chosen, TargetFacts
 from cdc_core.sink.compare import difference
+from cdc_core.sink.milvus_version import number_of
 
 _OLDEST = (2, 3, 2)
 """The first one that knows ReplicateMessage."""
@@ -18,7 +19,6 @@ _OLDEST_BY_KEY = (2, 3, 0)
 """The first one whose upserts can be relied upon."""
 _LITE = "milvus_lite"
 
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CHANNEL = re.compile(r"_(\d+)$")
 
 _UNREACHABLE_ADVICE = "start the target, or mend its address, port and TLS files in milvus_connect_param"
@@ -56,7 +56,7 @@ def version(facts: TargetFacts) -> Check:
     """Of the target's server."""
     if isinstance(facts.version, CdcError):
         return not_looked_at("version", _DOWN)
-    number = _number(facts.version)
+    number = number_of(facts.version)
     if number and number < _OLDEST:
         message = f"the target is a Milvus {facts.version}, which does not know ReplicateMessage"
         return failed("version", message, "take a Milvus 2.3.2 or later as the standby", lasting=True)
@@ -80,7 +80,7 @@ def version_by_key(facts: TargetFacts) -> Check:
     """Of a server that is written as by any client."""
     if isinstance(facts.version, CdcError):
         return not_looked_at("version", _DOWN)
-    number = _number(facts.version)
+    number = number_of(facts.version)
     if facts.version.startswith(_LITE) or number[:2] == _TRIED:
         return passed("version", f"Milvus {facts.version}")
     if number and number < _OLDEST_BY_KEY:
@@ -135,8 +135,3 @@ def schemas(facts: TargetFacts, collections: Sequence[Chosen]) -> Check:
         return warned("schemas", message, "validate again when the target has less to do")
     new = len(collections) - len(there)
     return passed("schemas", f"{len(there)} collections are on the target already and alike, {new} will be made")
-
-
-def _number(version: str) -> tuple[int, ...]:
-    found = _VERSION.search(version)
-    return tuple(map(int, found.groups())) if found else ()

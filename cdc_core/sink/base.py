@@ -61,6 +61,10 @@ class Sink(Protocol):
         """Send one tick to each of these pchannels at the same time; answers the ones that failed, as `send` raises."""
         ...
 
+    def takes_imports(self, timeout: float) -> bool:
+        """Whether it runs what an import message tells it. Raises as `check`."""
+        ...
+
     def check(self, timeout: float) -> None:
         """Whether the target is reachable, a standby, and takes the credentials. Writes nothing.
 

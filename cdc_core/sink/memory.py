@@ -39,6 +39,9 @@ class MemoryTarget(MemoryCatalog):
         self.violations: list[str] = []
         self.faults: deque[Fault] = deque()
         self.calls = 0
+        self.runs_imports = True
+        self.imports: list[Message] = []
+        """What it was told to import, as it became visible."""
         self._channels = {name: MemoryChannel(name, self.violations) for name in self.topics}
         self._later: list[tuple[str, list[bytes]]] = []
         self._sending = threading.Lock()
@@ -74,6 +77,9 @@ class MemoryTarget(MemoryCatalog):
 
     def check(self, timeout: float) -> None:  # noqa: ARG002 # nothing here takes time
         self._refuse_unless_standby()
+
+    def takes_imports(self, timeout: float) -> bool:  # noqa: ARG002
+        return self.runs_imports
 
     def land(self) -> None:
         """Write what `Fault.LATER` has held back."""
@@ -113,6 +119,8 @@ class MemoryTarget(MemoryCatalog):
     def _apply_message(self, message: Message) -> None:
         if message.kind is Kind.DROP_COLLECTION:
             self.unwatched.append(message.collection_id)
+        elif message.kind is Kind.IMPORT:
+            self.imports.append(message)
         elif message.kind in (Kind.INSERT, Kind.DELETE):
             rows = self.rows_of_vchannel(message.collection_id, message.vchannel)
             if rows is None:

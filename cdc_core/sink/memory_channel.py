@@ -12,7 +12,7 @@ from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.source.base import Record
 
-_ROWS = (Kind.INSERT, Kind.DELETE)
+_ROWS = (Kind.INSERT, Kind.DELETE, Kind.IMPORT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from cdc_core.model.timestamp import Tso
 from cdc_core.sink import milvus_errors
 from cdc_core.sink.base import refuse_oversize
 from cdc_core.sink.milvus_client import MilvusChannel
+from cdc_core.sink.milvus_version import number_of, server_version
 
 _METHOD = "ReplicateMessage"
 _REPLICATE = 1212  # common.MsgType
 _BAD_PARAMETER = 1100
+_IMPORTS_SINCE = (2, 5)
 
 
 class MilvusReplicate:
@@ -60,6 +62,9 @@ class MilvusReplicate:
             except CdcError as error:
                 failed[pchannel] = error
         return failed
+
+    def takes_imports(self, timeout: float) -> bool:
+        return number_of(server_version(self._channel, timeout)) >= _IMPORTS_SINCE
 
     def check(self, timeout: float) -> None:
         # A call without a channel name is turned away before anything is done, but only after the server has looked

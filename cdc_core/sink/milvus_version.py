@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from cdc_core.codec.protobuf import milvus_pb2
 from cdc_core.sink import milvus_errors
 from cdc_core.sink.milvus_client import MilvusChannel
+
+_NUMBER = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+
+def number_of(version: str) -> tuple[int, ...]:
+    """Of what a server calls its version, major first; empty when there is none in it."""
+    found = _NUMBER.search(version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def server_version(channel: MilvusChannel, timeout: float) -> str:

@@ -62,6 +62,12 @@ class RowSource:
         """How probably the drops of partitions that were made again are told with a window."""
         self.garbage = 0.0
         """How probably something that cannot be read comes before a message."""
+        self.imports = 0.0
+        """How probably files are imported with a window."""
+        self.jobs: Counter[int] = Counter()
+        """Imports: how often each is told, once on every vchannel of its collection."""
+        self.told: Counter[str] = Counter()
+        """By collection: how many messages of imports there are."""
         self.unreadable: list[Unreadable] = []
         self._late: list[tuple[Collection, Partition]] = []
         self._waiting: dict[str, list[bytes]] = {pchannel: [] for pchannel in self.pchannels}
@@ -70,6 +76,8 @@ class RowSource:
         """Some random changes, and then a tick that covers all or a part of them."""
         if self._rng.random() < self.late_drops:
             self.tell_late_drops()
+        if self._rng.random() < self.imports:
+            self.import_files(self._rng.choice(list(self.collections)))
         for _ in range(changes):
             collection = self._rng.choice(list(self.collections.values()))
             self._rng.choices([self._insert, self._delete, self._upsert], [6, 2, 2])[0](collection)
@@ -113,6 +121,15 @@ class RowSource:
         self.collections[collection] = replace(known, partitions=(*left, made))
         self.catalog.put_collection(self.collections[collection])
         self._late.append((known, gone))
+
+    def import_files(self, collection: str) -> None:
+        """Into all partitions: at least the default one outlives it."""
+        known, job = self.collections[collection], next(self._ids)
+        imported = messages.imported(known, self._time(), job)
+        self.told[collection] += len(known.vchannels)
+        for vchannel in known.vchannels:
+            self._waiting[vchannel.pchannel].append(imported.SerializeToString())
+        self.jobs[job] = len(known.vchannels)
 
     def write_garbage(self, pchannel: str, collection: str = "") -> Unreadable:
         """Of any kind, or a row of a collection that is cut off."""

@@ -69,6 +69,10 @@ def test_a_target_without_tls_is_told_to_who_comes_with_it(standby_server: Milvu
     channel.close()
 
 
+def test_a_2_3_runs_no_imports(standby: RealStandby) -> None:
+    assert standby.sink.takes_imports(TIMEOUT) is False
+
+
 def test_rows_ahead_of_the_target_s_clock_are_taken(standby: RealStandby) -> None:
     """The source's clock may run ahead; the request says "now"."""
     wanted = collection(fresh("ahead"))

@@ -46,6 +46,24 @@ def test_what_is_skipped_is_recorded_once_through_any_trouble(redis_server: Redi
         run.cluster.abandon()
 
 
+def test_imports_that_the_target_cannot_be_told_of_are_skipped_and_recorded_once(redis_server: Redis) -> None:
+    """Given a target that runs no imports, and workers killed at any of their calls, then each task lists every
+    message of an import into its collection, says what to do, and the target has every row once, and no import.
+    """
+    run = OnStandby(redis_server.url(7), 5, OnUndecodable.SKIP)
+    run.target.runs_imports = False
+    try:
+        run.disturb()
+        run.calm_down()
+        run.check()
+        for name in run.source.collections:
+            assert len(listed(run, task_of(name))) == run.source.told[name] > 0
+            (reason,) = {each.entry["reason"] for each in run.cluster.tasks.dead_letters.of_task(task_of(name)).first}
+            assert "by hand" in reason
+    finally:
+        run.cluster.abandon()
+
+
 @pytest.mark.parametrize("collection", ["c0", ""], ids=["of one vchannel", "of anybody"])
 def test_whose_it_is_stops_until_another_task_skips_it(redis_server: Redis, collection: str) -> None:
     """Given two tasks of a collection each, and garbage in one of two topics, then what lies before it is on the

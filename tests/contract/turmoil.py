@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdc_core.codec.protobuf import msg_pb2
 from cdc_core.model.position import Position
 from cdc_core.model.task import Desired, OnUndecodable
 from cdc_core.model.timestamp import Tso
@@ -125,6 +126,7 @@ class OnStandby(Turmoil):
     def __init__(self, url: str, seed: int, on_undecodable: OnUndecodable = OnUndecodable.STOP) -> None:
         self.target = MemoryTarget(pchannels=2)
         super().__init__(url, seed, self.target, on_undecodable=on_undecodable)
+        self.source.imports = 0.1
 
     def check(self) -> None:
         assert broken(self.cluster.recorder.history) == []
@@ -144,10 +146,18 @@ class OnStandby(Turmoil):
 
     def is_equal(self) -> bool:
         rows_equal = all(self.on_target(name) == self.source.rows(name) for name in self.source.collections)
-        return rows_equal and self.cluster.all_live
+        return rows_equal and self.jobs() == self.jobs_to_come() and self.cluster.all_live
+
+    def jobs_to_come(self) -> Counter[int]:
+        return self.source.jobs if self.target.runs_imports else Counter()
+
+    def jobs(self) -> Counter[int]:
+        """Imports: how often each was told."""
+        return Counter(msg_pb2.ImportMsg.FromString(each.payload).jobID for each in self.target.imports)
 
     def differences(self) -> list[str]:
         lines = [f"violations {self.target.violations}", f"broken {broken(self.cluster.recorder.history)}"]
+        lines.append(f"imports: {self.jobs()} of {self.jobs_to_come()}")
         for name in self.source.collections:
             there, wanted = self.on_target(name), self.source.rows(name)
             lines.append(f"{name}: missing {wanted - there}, too much {there - wanted}")

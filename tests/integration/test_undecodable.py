@@ -151,15 +151,41 @@ def test_operations_behind_what_cannot_be_read(replication: Replication, sides: 
     assert [each["position"] for each in again.letters()] == written
 
 
+def test_an_import_that_the_target_cannot_be_told_of(replication: Replication, sides: dict[str, Side]) -> None:
+    """Given the message that a 2.5 source writes for an import, composed, in the topics of each collection, and a
+    standby that is a 2.3, then one task stops there and the other skips it; both say what to do, and only the rows of
+    its own collection are concerned.
+    """
+    for side in sides.values():
+        made = side.own.source.describe_collection("films")["collection_id"]
+        base = common_pb2.MsgBase(msg_type=408, timestamp=1)
+        files = [msg_pb2.ImportFile(id=1, paths=["films.parquet"])]
+        payload = msg_pb2.ImportMsg(base=base, collection_name="films", collectionID=made, files=files, jobID=1)
+        for topic in side.topics():
+            _produce(replication, topic, payload.SerializeToString())
+    _change(sides, 100)
+    sides["skip"].own.equal("films")
+    for side in sides.values():
+        await_that(lambda side=side: len(side.letters()) == len(side.topics()), "every channel shows its letter")
+        assert all("by hand" in each["reason"] for each in side.letters())
+    await_that(lambda: "an import of files" in sides["stop"].reason(), "the other says why it has stopped")
+    assert sides["skip"].reason() == ""
+
+
 def _write(replication: Replication, topic: str) -> list[str]:
     """All the garbage; answers where each is, as a position."""
+    offsets = [_produce(replication, topic, payload) for payload in GARBAGE]
+    return [Position(topic, to_message_id(offset)).to_base64() for offset in offsets]
+
+
+def _produce(replication: Replication, topic: str, payload: bytes | None) -> int:
+    """Answers the offset."""
     assert replication.stack.kafka
     offsets: list[int] = []
     producer = Producer({"bootstrap.servers": replication.stack.kafka.address})
-    for payload in GARBAGE:
-        producer.produce(topic, payload, partition=0, on_delivery=lambda _error, made: offsets.append(made.offset()))
-        producer.flush()
-    return [Position(topic, to_message_id(offset)).to_base64() for offset in offsets]
+    producer.produce(topic, payload, partition=0, on_delivery=lambda _error, made: offsets.append(made.offset()))
+    producer.flush()
+    return offsets[0]
 
 
 def _change(sides: dict[str, Side], start: int) -> None:

@@ -11,7 +11,7 @@ from cdc_core.codec.protobuf import common_pb2, msg_pb2
 from cdc_core.errors import Undecodable
 from cdc_core.model.message import Kind
 from cdc_core.source.base import Record
-from tests.messages import delete, parsed, simple_insert
+from tests.messages import collection, delete, imported, parsed, simple_insert
 
 pytestmark = pytest.mark.unit
 
@@ -68,7 +68,14 @@ def test_ddl_messages_name_their_objects() -> None:
     assert {message.first for message in messages} == {5}
 
 
-@pytest.mark.parametrize("msg_type", [408, 0, 9999])
+def test_an_import() -> None:
+    made = collection("films", partitions=["_default", "p"])
+    message = parsed(imported(made, 50, job=3).SerializeToString(), order=8)
+    assert (message.kind, message.first, message.last, message.vchannel) == (Kind.IMPORT, 50, 50, "")
+    assert (message.collection_id, message.msg_id) == (made.id, -9)
+
+
+@pytest.mark.parametrize("msg_type", [402, 0, 9999])
 def test_an_unexpected_type_is_named(msg_type: int) -> None:
     payload = msg_pb2.TimeTickMsg(base=common_pb2.MsgBase(msg_type=msg_type)).SerializeToString()
     with pytest.raises(Undecodable, match=rf"^type {msg_type} \("):

@@ -1,5 +1,6 @@
 """Rewritten messages, decoded again by Milvus' own classes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from cdc_core.codec.protobuf import msg_pb2
 from cdc_core.model.address import WHOLE_COLLECTION
 from cdc_core.model.message import Kind
 from cdc_core.model.timestamp import Tso
-from tests.messages import delete, parsed, simple_insert
+from tests.messages import collection, delete, imported, parsed, simple_insert
 
 pytestmark = pytest.mark.unit
 TO = rewrite.Address(9_000, "by-dev-rootcoord-dml_7_9000v3", "of_the_target", "db", 9_001, "p")
@@ -70,6 +71,25 @@ def test_restamping_changes_the_timestamps_besides(request: Any, base: int) -> N
     wanted = expected(request, [mapped[stamp] for stamp in request.timestamps])
     wanted.base.timestamp = base
     assert type(request).FromString(rewrite.restamped(message, TO, mapped)) == wanted
+
+
+@given(st.lists(st.integers(1, 2**62), max_size=5), stamps, st.integers(1, 2**40))
+def test_an_import_gets_the_target_s_partitions_instead_of_its_own(there: list[int], at: int, base: int) -> None:
+    request = imported(collection("films", partitions=["_default", "p"]), at, job=7)
+    message = parsed(request.SerializeToString())
+    wanted = msg_pb2.ImportMsg()
+    wanted.CopyFrom(request)
+    wanted.db_name, wanted.collection_name, wanted.collectionID = TO.database, TO.collection_name, TO.collection_id
+    wanted.schema.name = TO.collection_name
+    wanted.partitionIDs[:] = there
+    wanted.base.msgID = message.msg_id
+    wanted.base.replicateInfo.isReplicate = True
+    wanted.base.replicateInfo.msgTimestamp = at
+    to = replace(TO, partition_ids=tuple(there))
+    assert msg_pb2.ImportMsg.FromString(rewrite.in_step(message, to)) == wanted
+    wanted.base.timestamp = wanted.base.replicateInfo.msgTimestamp = base
+    assert msg_pb2.ImportMsg.FromString(rewrite.restamped(message, to, {at: base})) == wanted
+    assert list(rewrite.partitions_of(message)) == list(request.partitionIDs)
 
 
 @given(requests, st.integers(1, 2**40))

@@ -60,7 +60,7 @@ def test_a_vchannel_of_another_topic_is_not_believed() -> None:
 def test_what_concerns_a_collection_is_that_collections() -> None:
     drop = msg_pb2.DropCollectionRequest(base=base(Kind.DROP_COLLECTION), collectionID=77)
     partition = msg_pb2.DropPartitionRequest(base=base(Kind.DROP_PARTITION), collectionID=78, partitionID=3)
-    imported = msg_pb2.ImportMsg(base=base(408), collectionID=79, db_name=MINE)
+    imported = msg_pb2.ImportMsg(base=base(Kind.IMPORT), collectionID=79, db_name=MINE)
     assert [whose(each.SerializeToString() + b"\xff") for each in (drop, partition, imported)] == [
         ("", 77),
         ("", 78),

@@ -14,7 +14,19 @@ from cdc_core.errors import Undecodable
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.timestamp import GRID_MS, Tso
 from cdc_core.sink.memory_channel import StoredRows
-from tests.messages import KEY, VECTOR, DataType, delete, insert, parsed, schema_field, simple_insert, vectors
+from tests.messages import (
+    KEY,
+    VECTOR,
+    DataType,
+    collection,
+    delete,
+    imported,
+    insert,
+    parsed,
+    schema_field,
+    simple_insert,
+    vectors,
+)
 
 pytestmark = pytest.mark.unit
 LINE = Tso.of(1_700_000_000_000)
@@ -88,6 +100,12 @@ def test_a_retry_of_the_producer_counts_once_and_number_zero_is_none() -> None:
 def test_large_messages_pass_untouched() -> None:
     large = [simple_insert(list(range(SMALL_BYTES // 20)), LINE + 1) for _ in range(2)]
     window = messages(large[0], simple_insert([1], LINE + 1), large[1])
+    assert [message.payload for message in merge(window)] == [message.payload for message in window]
+
+
+def test_imports_are_not_joined() -> None:
+    films = collection("films")
+    window = messages(*[imported(films, LINE + 1, job) for job in (1, 2)], simple_insert([1], LINE + 1))
     assert [message.payload for message in merge(window)] == [message.payload for message in window]
 
 
