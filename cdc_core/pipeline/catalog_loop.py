@@ -146,6 +146,7 @@ def _troubles(parts: _Parts, feed: OperationFeed) -> str:
         parts.renames.waiting,
         parts.operations.troubles,
         parts.reconcile.refused,
+        parts.reconcile.databases.refused,
     )
     found = [*(text for each in refused for text in each.values()), feed.trouble]
     return "; ".join(text for text in found if text)

@@ -20,12 +20,12 @@ from cdc_core.model.plan import Plan
 from cdc_core.model.task import ANY
 from cdc_core.pipeline import difference
 from cdc_core.pipeline.collections import Collections
+from cdc_core.pipeline.databases import Databases
 from cdc_core.pipeline.difference import Difference, Kind, State
 from cdc_core.pipeline.task_context import TaskContext
 from cdc_core.source.base import LiveCatalog
 
 NOTHING = Serving()
-_DATABASES = 0
 _MENDED = {
     (Kind.INDEX, State.MISSING),
     (Kind.LOAD, State.MISSING),
@@ -53,17 +53,17 @@ class Reconcile:
         self._source = source
         self._names: dict[int, tuple[frozenset[str], Mapping[str, str]]] = {}
         """By collection: aliases and properties as the source had them when the target was made like them."""
-        self._databases_made = False
+        self.databases = Databases(context)
         self._served: set[int] = set()
         """Whose indexes and load were looked at since the start or the last outage."""
         self._outages = context.target.outages
         self.refused: dict[int, str] = {}
-        """By collection, or _DATABASES: what the target does not take."""
+        """By collection: what the target does not take."""
 
     def again(self) -> None:
         """The target was away, and may have forgotten something."""
         self._served.clear()
-        self._databases_made = False
+        self.databases.again()
 
     def sweep(self, catalog: Catalog, busy: Names[tuple[str, str]]) -> None:
         """Look at what may differ and mend it. :raises Retryable: call it again."""
@@ -71,7 +71,7 @@ class Reconcile:
             self._outages = self._context.target.outages
             self.again()
         self._forget_gone()
-        self._make_databases(catalog)
+        self.databases.sweep(catalog, busy)
         due = [each for each in self._alive(catalog) if self._is_due(each) and not _is_busy(each, busy)]
         serving = self._source.serving({each.id for each in due}) if due else {}
         for collection in due:
@@ -93,33 +93,9 @@ class Reconcile:
         serving = self._source.serving(catalog.collections.keys())
         return [each for found in self._compared(catalog, serving) for each in found]
 
-    def _make_databases(self, catalog: Catalog) -> None:
-        """Those that are selected whole; others are made with their first collection."""
-        if self._databases_made:
-            return
-        self.refused.pop(_DATABASES, None)
-        for name, properties in self._missing_databases(catalog):
-            self._context.lease.check()
-            try:
-                self._context.target.catalog.create_database(name, properties)
-                log.info("database_made", database=name)
-            except Refused as error:
-                self.refused[_DATABASES] = str(error)
-        self._databases_made = True
-
-    def _missing_databases(self, catalog: Catalog) -> list[tuple[str, Mapping[str, str]]]:
-        """Names on the target, and properties."""
-        there = self._context.target.catalog.databases()
-        wanted = [
-            (self._context.names.database(database.name), database.properties)
-            for database in catalog.databases.values()
-            if self._context.selection.has_whole(database.name)
-        ]
-        return [(name, properties) for name, properties in wanted if name not in there]
-
     def _compared(self, catalog: Catalog, serving: Mapping[int, Serving]) -> Iterator[Iterable[Difference]]:
         known = self._collections.known
-        yield [Difference(Kind.DATABASE, State.MISSING, name, "") for name, _ in self._missing_databases(catalog)]
+        yield self.databases.differences(catalog)
         for number, collection in catalog.collections.items():
             if collection.state is not ObjectState.CREATED:
                 continue

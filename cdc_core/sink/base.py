@@ -149,6 +149,14 @@ class TargetCatalog(Protocol):
         """An existing one is fine, whatever its properties."""
         ...
 
+    def database_properties(self, name: str) -> Mapping[str, str] | None:
+        """None when there is no such database, or the target (a Milvus before 2.4.4) does not say."""
+        ...
+
+    def alter_database(self, name: str, properties: Mapping[str, str]) -> None:
+        """Set these properties, the others stay. :raises Refused: no such database, or no such property."""
+        ...
+
     def drop_database(self, name: str) -> None:
         """A missing one is fine. :raises Refused: it is not empty."""
         ...

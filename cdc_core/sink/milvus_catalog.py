@@ -55,6 +55,20 @@ class MilvusCatalog:
         request = milvus_pb2.CreateDatabaseRequest(base=self._base(ZERO), db_name=name, properties=_pairs(properties))
         self._change("CreateDatabase", request, f"create database {name!r}", tolerate=_EXISTS_ALREADY)
 
+    def database_properties(self, name: str) -> Mapping[str, str] | None:
+        try:
+            answer = self._channel.call("DescribeDatabase", milvus_pb2.DescribeDatabaseRequest(db_name=name))
+        except NotSupported:
+            return None
+        if milvus_errors.is_missing(answer.status, milvus_errors.DATABASE_NOT_FOUND):
+            return None
+        _raise(f"DescribeDatabase {name!r}", answer.status)
+        return {pair.key: pair.value for pair in answer.properties}
+
+    def alter_database(self, name: str, properties: Mapping[str, str]) -> None:
+        request = milvus_pb2.AlterDatabaseRequest(base=self._base(ZERO), db_name=name, properties=_pairs(properties))
+        self._change("AlterDatabase", request, f"alter database {name!r}")
+
     def drop_database(self, name: str) -> None:
         if name in self.databases():
             request = milvus_pb2.DropDatabaseRequest(base=self._base(ZERO), db_name=name)

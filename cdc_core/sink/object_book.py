@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from cdc_core.codec.operation import OF_USERS, Operation, OperationKind
@@ -56,6 +56,21 @@ class ObjectBook(ABC):
             if name not in self.databases():
                 self._tell(ObjectChange("create_database", name, details={"properties": dict(properties)}))
                 self._notes.put({object_note(name): json.dumps(dict(properties))})
+
+    def database_properties(self, name: str) -> Mapping[str, str] | None:
+        noted = self._notes.get(object_note(name))
+        return None if noted is None else dict(json.loads(noted))
+
+    def alter_database(self, name: str, properties: Mapping[str, str], removed: Iterable[str] = ()) -> None:
+        """`removed`: names of properties that end."""
+        with self._changing:
+            noted = self.database_properties(name)
+            if noted is None:
+                raise Refused(f"alter database {name!r}: there is none")
+            left = {key: value for key, value in {**noted, **properties}.items() if key not in set(removed)}
+            if left != noted:
+                self._tell(ObjectChange("alter_database", name, details={"properties": left}))
+                self._notes.put({object_note(name): json.dumps(left)})
 
     def drop_database(self, name: str) -> None:
         with self._changing:
@@ -146,10 +161,12 @@ class ObjectBook(ABC):
     def apply(self, operation: Operation) -> None:
         with self._changing:
             if operation.kind is OperationKind.CREATE_DATABASE:
-                self.create_database(operation.database, {})
+                self.create_database(operation.database, _properties(operation))
             elif operation.kind is OperationKind.DROP_DATABASE:
                 self.drop_database(operation.database)
-            elif operation.kind in OF_USERS | {OperationKind.ALTER_DATABASE}:
+            elif operation.kind is OperationKind.ALTER_DATABASE:
+                self.alter_database(operation.database, _properties(operation), operation.request.delete_keys)
+            elif operation.kind in OF_USERS:
                 self._tell(ObjectChange(_word(operation), operation.database, operation=operation))
             elif operation.kind is OperationKind.FLUSH:
                 self._flush(operation)
@@ -206,6 +223,10 @@ class ObjectBook(ABC):
                 left = noted.changed(aliases=noted.described.aliases - {alias})
                 return {object_note(database, name): left.to_json()}
         return {}
+
+
+def _properties(operation: Operation) -> dict[str, str]:
+    return {pair.key: pair.value for pair in operation.request.properties}
 
 
 def _served(noted: Noted, operation: Operation) -> Noted:

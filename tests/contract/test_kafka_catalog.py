@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cdc_core.codec.operation import OperationKind
+from cdc_core.codec.protobuf import common_pb2
 from cdc_core.errors import TargetUnavailable
 from cdc_core.model.address import Address
 from cdc_core.model.connect import KafkaConnect
@@ -58,6 +59,7 @@ def told(topic: KafkaTopic) -> list[str]:
 
 def test_every_change_is_told_once_and_a_repeated_one_not_at_all(catalog: KafkaCatalog, topic: KafkaTopic) -> None:
     films, books = collection("films"), collection("books", database="shop")
+    pair = common_pb2.KeyValuePair(key="max", value="7")
     for _ in range(2):
         catalog.create_database("shop", {"replicas": "1"})
         catalog.create_collection(films)
@@ -67,6 +69,8 @@ def test_every_change_is_told_once_and_a_repeated_one_not_at_all(catalog: KafkaC
         catalog.put_alias("default", "films", "movies")
         catalog.apply(index("default", "films"))
         catalog.apply(operation(OperationKind.LOAD_COLLECTION, "default", "films"))
+        catalog.apply(operation(OperationKind.ALTER_DATABASE, "shop", properties=[pair], delete_keys=["replicas"]))
+    assert catalog.database_properties("shop") == {"max": "7"}
     for _ in range(2):
         catalog.apply(operation(OperationKind.RELEASE_COLLECTION, "default", "films"))
         catalog.apply(operation(OperationKind.DROP_INDEX, "default", "films", index_name="of_v"))
@@ -83,6 +87,7 @@ def test_every_change_is_told_once_and_a_repeated_one_not_at_all(catalog: KafkaC
         "put_alias",
         "create_index",
         "load_collection",
+        "alter_database",
         "release_collection",
         "drop_index",
         "drop_alias",

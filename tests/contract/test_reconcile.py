@@ -119,6 +119,29 @@ def test_a_database_without_collections_is_made_when_it_is_selected_whole(
     assert catalogs.found() == []
 
 
+def test_properties_of_a_database_follow_once_its_operations_are_done(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    """Properties that only the target has stay: somebody there may want them."""
+    target.create_database("films", {"database.max.collections": "7", "database.force.deny.reading": "false"})
+    source.put_database(Database(2, "films", {"database.max.collections": "8", "database.replica.number": "2"}))
+    spec = replace(context.task.spec, selectors={"films": (CollectionSelector("*", {}),)})
+    catalogs = Catalogs(replace(context, selection=Selection.of(spec)), source)
+    assert catalogs.found() == [
+        (Kind.PROPERTY, State.DIFFERENT, "database.max.collections"),
+        (Kind.PROPERTY, State.MISSING, "database.replica.number"),
+    ]
+    catalogs.sweep()
+    wanted = {"database.max.collections": "8", "database.replica.number": "2", "database.force.deny.reading": "false"}
+    assert target.database_properties("films") == wanted
+    assert catalogs.found() == []
+    source.put_database(Database(2, "films", {"database.max.collections": "9"}))
+    catalogs.reconcile.sweep(source.current(), {("films", "*")})
+    assert target.database_properties("films") == wanted
+    catalogs.sweep()
+    assert target.database_properties("films") == {**wanted, "database.max.collections": "9"}
+
+
 def test_properties_follow(catalogs: Catalogs, target: MemoryTarget) -> None:
     catalogs.sweep()
     catalogs.source.put_collection(replace(FILMS, properties={"collection.ttl.seconds": "90"}))

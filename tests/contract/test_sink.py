@@ -219,6 +219,7 @@ def test_databases_are_made_and_dropped_once(target: Target, times: Times) -> No
         target.catalog.create_database(name, {})
         assert name in target.catalog.databases()
     wanted = collection("inside", database=name)
+    assert target.catalog.database_properties("no_such_database") is None
     target.catalog.create_collection(wanted)
     assert target.catalog.collections(name) == {"inside"}
     with pytest.raises(Refused):

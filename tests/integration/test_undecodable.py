@@ -6,6 +6,7 @@ They are written into the topics that the source itself reads: a Milvus 2.3.5 lo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from confluent_kafka import Producer
 from cdc_core.codec.protobuf import common_pb2, msg_pb2
 from cdc_core.model.channel import op_channel, pchannel_of
 from cdc_core.model.position import Position
+from cdc_core.model.timestamp import Tso
 from cdc_core.source.sequence import to_message_id
 from deploy.local.compare import DEFAULT
 from tests.replication import OwnDatabase, Replication, await_that
@@ -158,7 +160,7 @@ def test_an_import_that_the_target_cannot_be_told_of(replication: Replication, s
     """
     for side in sides.values():
         made = side.own.source.describe_collection("films")["collection_id"]
-        base = common_pb2.MsgBase(msg_type=408, timestamp=1)
+        base = common_pb2.MsgBase(msg_type=408, timestamp=_soon())
         files = [msg_pb2.ImportFile(id=1, paths=["films.parquet"])]
         payload = msg_pb2.ImportMsg(base=base, collection_name="films", collectionID=made, files=files, jobID=1)
         for topic in side.topics():
@@ -170,12 +172,20 @@ def test_an_import_that_the_target_cannot_be_told_of(replication: Replication, s
         assert all("by hand" in each["reason"] for each in side.letters())
     await_that(lambda: "an import of files" in sides["stop"].reason(), "the other says why it has stopped")
     assert sides["skip"].reason() == ""
+    again = sides["stop"].again()
+    again.own.equal("films")
+    assert len(again.letters()) == len(again.topics())
 
 
 def _write(replication: Replication, topic: str) -> list[str]:
     """All the garbage; answers where each is, as a position."""
     offsets = [_produce(replication, topic, payload) for payload in GARBAGE]
     return [Position(topic, to_message_id(offset)).to_base64() for offset in offsets]
+
+
+def _soon() -> Tso:
+    """A time of the source that none of its ticks has reached."""
+    return Tso.of(int(time.time() * 1000) + 1_000)
 
 
 def _produce(replication: Replication, topic: str, payload: bytes | None) -> int:
