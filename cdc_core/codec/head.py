@@ -8,6 +8,7 @@ Source: milvus-proto, `msg.proto` and `common.proto`. Field 1 of every message i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from cdc_core.codec import timestamps, wire
@@ -46,8 +47,8 @@ _BODIES: dict[Kind, Callable[[bytes], object]] = {
 def parse(record: Record) -> Message:
     """The message of a record: some microseconds, and a few more for each 100 KB.
 
-    A message without a msgID gets one from its place in the queue (negative, so that no allocated id is met):
-    the target would take two of them in one window for duplicates.
+    A message without a msgID gets one from its place in its topic (negative, so that no allocated id is met):
+    the target would take two of them in one window for duplicates, also of two source topics.
     :raises Undecodable: empty, malformed, of a type that no DML channel should carry, or nobody's; says which.
     """
     payload = record.payload
@@ -97,7 +98,7 @@ def _parse(record: Record) -> Message:
         kind=kind,
         first=first,
         last=last,
-        msg_id=base.msgID or -1 - record.order % (1 << 62),
+        msg_id=base.msgID or _id_of_place(record),
         vchannel=found_texts[1].decode(),
         collection_id=found_numbers[1],
         partition_id=found_numbers[2],
@@ -106,6 +107,11 @@ def _parse(record: Record) -> Message:
         order=record.order,
         payload=payload,
     )
+
+
+def _id_of_place(record: Record) -> int:
+    place = hashlib.blake2b(record.pchannel.encode() + b"/" + record.message_id, digest_size=8).digest()
+    return -1 - (int.from_bytes(place) >> 2)
 
 
 def timestamp_chunks(payload: bytes) -> list[bytes]:

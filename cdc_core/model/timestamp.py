@@ -53,7 +53,7 @@ class Tso(int):
 
     @property
     def cell(self) -> int:
-        """The number k of its grid cell, which is ((k-1) * 50 ms, k * 50 ms]; a tick never falls inside a cell."""
+        """The number k of its grid cell, which is ((k-1) * 50 ms, k * 50 ms]; rows of one cell may share a message."""
         return self.ceil().ms // GRID_MS
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -57,12 +58,15 @@ def broken(history: Iterable[Event]) -> list[str]:
     found: list[str] = []
     bytes_of: dict[tuple[str, int], bytes] = {}
     seen: dict[str, str] = {}
+    wide: dict[str, set[tuple[Tso, Tso]]] = defaultdict(set)
     for event in history:
         match event:
             case Sent():
+                if event.stamps[0] != event.stamps[-1]:
+                    wide[event.gate].add((event.stamps[0], event.stamps[-1]))
                 found += _broken_by_message(event, bytes_of.setdefault((event.member, event.msg_id), event.payload))
             case Ticked():
-                found += _broken_by_tick(event)
+                found += _broken_by_tick(event, wide[event.gate])
             case Seen():
                 if event.value < seen.get(event.name, ""):
                     found.append(f"I5 {event.name} went back from {seen[event.name]} to {event.value}")
@@ -84,7 +88,8 @@ def _broken_by_message(event: Sent, before: bytes) -> list[str]:
     return found
 
 
-def _broken_by_tick(event: Ticked) -> list[str]:
+def _broken_by_tick(event: Ticked, wide: Iterable[tuple[Tso, Tso]]) -> list[str]:
+    """`wide`: where the messages before it begin and end, that have rows of several timestamps."""
     found = [
         f"I3 tick {event.tick.text} at {event.gate} above the hold {hold} of {member}"
         for member, hold in event.holds.items()
@@ -92,8 +97,11 @@ def _broken_by_tick(event: Ticked) -> list[str]:
     ]
     if event.tick.text > event.granted:
         found.append(f"I3 tick {event.tick.text} at {event.gate} above the granted one, {event.granted or 'none'}")
-    if event.tick != event.tick.floor():
-        found.append(f"I6 tick {event.tick.text} at {event.gate} off the grid")
+    found += [
+        f"I6 tick {event.tick.text} at {event.gate} inside a message from {first.text} to {last.text}"
+        for first, last in wide
+        if first <= event.tick < last
+    ]
     return found
 
 

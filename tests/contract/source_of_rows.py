@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cdc_core.codec import rewrite
@@ -58,6 +59,7 @@ class RowSource:
         for each in self.collections.values():
             self.catalog.put_collection(each)
         self.pchannels = [f"by-dev-rootcoord-dml_{shard}" for shard in range(shards)]
+        self._ticks = dict.fromkeys(self.pchannels, start)
         self.late_drops = 0.4
         """How probably the drops of partitions that were made again are told with a window."""
         self.garbage = 0.0
@@ -211,11 +213,7 @@ class RowSource:
         return self._now
 
     def _write(self, *, covers_all: bool) -> None:
-        tick = Tso(self._now + (self._rng.randrange(20, 200) << 18))
-        if not covers_all:  # rows above it lie before it
-            late = [each.at for each in self.changes if each.at > self.tick]
-            tick = Tso(self._rng.choice(late) - 1) if late else tick
-            tick = max(tick, self.tick)
+        late = [] if covers_all else [each.at for each in self.changes if each.at > self.tick]
         for pchannel, waiting in self._waiting.items():
             self._rng.shuffle(waiting)
             for payload in waiting:
@@ -223,6 +221,13 @@ class RowSource:
                     self.write_garbage(pchannel, self._rng.choice(["", *self.collections]))
                 self.queue.append(pchannel, payload)
             waiting.clear()
-            self.queue.append(pchannel, rewrite.time_tick(tick))
-        self.tick = tick
-        self._now = max(self._now, tick)
+            self._ticks[pchannel] = self._next_tick(pchannel, late)
+            self.queue.append(pchannel, rewrite.time_tick(self._ticks[pchannel]))
+        self.tick = max(self._ticks.values())
+        self._now = max(self._now, self.tick)
+
+    def _next_tick(self, pchannel: str, late: Sequence[Tso]) -> Tso:
+        """Each channel has its own; with `late` rows it is below one of them, so rows above it lie before it."""
+        if not late:
+            return Tso(self._now + (self._rng.randrange(20, 200) << 18))
+        return max(Tso(self._rng.choice(late) - 1), self._ticks[pchannel])

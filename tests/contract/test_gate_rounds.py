@@ -296,15 +296,34 @@ def test_forgetting_a_record_takes_its_holds_along(gate: GateHands) -> None:
     assert gate.state.channels.of_task("one")[0].key == stays
 
 
-def test_the_smallest_hold_bounds_the_tick_rounded_down_to_the_grid(gate: GateHands) -> None:
-    """I3, I6"""
+def test_the_smallest_hold_is_the_tick(gate: GateHands) -> None:
+    """I3"""
     a, b = gate.member(), gate.member()
     gate.raise_(a, at(149, LOGICAL_MASK))
     gate.raise_(b, at(5_000))
-    assert gate.tick() == at(100)
+    assert gate.tick() == at(149, LOGICAL_MASK)
     assert gate.tick() is None, "no tick twice"
     gate.raise_(a, at(3_000))
     assert gate.tick() == at(3_000)
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_tick_is_rounded_down_to_the_grid_where_a_message_may_lie_on_both_sides(
+    gate: GateHands, given_up: bool
+) -> None:
+    """I6: a message of one that is further, also one that was given up and may be there in part."""
+    a, b = gate.member(), gate.member()
+    gate.raise_(a, at(20))
+    gate.raise_(b, at(20))
+    gate.begin(b, at(300), at(160))
+    if given_up:
+        gate.one(ops.abandon(b, EPOCH, "refused"))
+    else:
+        gate.commit(b, at(300))
+    gate.raise_(a, at(159))
+    assert gate.tick() == at(150)
+    gate.raise_(a, at(160))
+    assert gate.tick() == at(160)
 
 
 def test_a_hold_from_behind_bounds_the_tick_too(gate: GateHands) -> None:
@@ -353,6 +372,7 @@ def test_the_keep_alive_follows_the_sources_clock_a_second_behind_and_only_with_
     assert tick == tick.floor()
     assert gate.gates.tick("target", "pchannel") == tick
     gate.raise_(gate.member(), Tso.of(tick.ms + 10))
+    assert gate.tick() == Tso.of(tick.ms + 10)
     assert gate.tick() is None
 
 

@@ -72,7 +72,17 @@ def test_an_import() -> None:
     made = collection("films", partitions=["_default", "p"])
     message = parsed(imported(made, 50, job=3).SerializeToString(), order=8)
     assert (message.kind, message.first, message.last, message.vchannel) == (Kind.IMPORT, 50, 50, "")
-    assert (message.collection_id, message.msg_id) == (made.id, -9)
+    assert message.collection_id == made.id
+
+
+def test_a_message_without_a_number_gets_one_of_its_own_place() -> None:
+    """No two of them are alike, also of two topics: a standby drops the second one of equal numbers."""
+    payload = imported(collection("films"), 50, job=3).SerializeToString()
+    places = [(topic, number.to_bytes(8, "little")) for topic in ("t_0", "t_1") for number in range(100)]
+    found = [head.parse(Record(topic, place, 1, payload)).msg_id for topic, place in places]
+    assert len(set(found)) == len(places)
+    assert all(-(1 << 62) <= number < 0 for number in found)
+    assert found == [head.parse(Record(topic, place, 1, payload)).msg_id for topic, place in places]
 
 
 @pytest.mark.parametrize("msg_type", [402, 0, 9999])

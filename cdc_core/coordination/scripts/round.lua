@@ -1,6 +1,6 @@
 -- One round at the gate of a target pchannel: commits and raises, then the grant of a tick, then begins.
 --
--- The gate's hash: `tick` the last one granted, `top` the highest timestamp of any committed message,
+-- The gate's hash: `tick` the last one granted, `top` the highest timestamp of any message that is not in flight any more,
 -- `s:<member>` the hold of a member in step, `b:<member>` the hold of one that is behind and has a batch in flight.
 -- A channel's hash: `position`, `resolved` (the checkpoint), `inflight` (the intent, I4), `last` (the highest
 -- timestamp it ever sent), `gate` (the gate where it has a hold).
@@ -101,6 +101,7 @@ end
 function operations.abandon(channel, member, reason)
   local intent = redis.call('HGET', channel, 'inflight')
   if intent and reason ~= '' then redis.call('HSET', channel, 'unsettled', intent, 'unsettled_reason', reason) end
+  if intent then put('top', later(state.top, redis.call('HGET', channel, 'last'))) end -- it may be there in part
   drop('s:' .. member)
   drop('b:' .. member)
   redis.call('HDEL', channel, 'inflight', 'base', 'gate')
@@ -133,7 +134,9 @@ local function grant()
   local bound = least('s:b:')
   local tick
   if bound then
-    tick = ts_floor(bound) -- I3
+    -- I3, and I6: what comes later is above every hold. If nothing that came before is above this one either, no message
+    -- lies on both sides; else only a grid line is sure to be between messages.
+    tick = bound >= (state.top or '') and bound or ts_floor(bound)
   else
     tick = keepalive()
     if state.top then tick = later(tick, ts_ceil(state.top)) end
