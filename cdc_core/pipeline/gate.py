@@ -204,13 +204,13 @@ class Gate:
         )
 
     def _rest(self) -> float | None:
-        """Seconds until the first batch of an unclear call may be committed, None when there is none."""
+        """Seconds until the first batch of an unclear call may be committed or given up, None when there is none."""
         return max(0.0, min(f.settles_at for f in self._landed) - time.monotonic()) if self._landed else None
 
     def _settled(self) -> list[Flight]:
-        """Those on the target of which no earlier call can live on."""
+        """Those on the target, or refused by it, of which no earlier call can live on."""
         now = time.monotonic()
-        return [flight for flight in self._landed if flight.abandoned or flight.settles_at <= now]
+        return [flight for flight in self._landed if flight.settles_at <= now]
 
     def _turn(self) -> None:
         with self._changed:

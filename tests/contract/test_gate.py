@@ -161,6 +161,28 @@ def test_nothing_passes_a_batch_that_is_given_up(hands: Hands, monkeypatch: pyte
     assert hands.holds == []
 
 
+def test_what_is_refused_after_an_unclear_call_keeps_its_hold_as_long(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a call wrote in part before, and one that lives on writes behind a tick, would be there twice."""
+    member = hands.member()
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+
+    def refused_from_now_on(*_args: object, **_more: object) -> float:
+        monkeypatch.setattr(sinks, "MAX_CALL_BYTES", 1)
+        return 0.0
+
+    monkeypatch.setattr("cdc_core.backoff.delay", refused_from_now_on)
+    hands.target.faults.append(Fault.LATER)
+    hands.gate.submit(member, hands.batch(200, 1))
+    until(lambda: member.flight is None or member.flight.abandoned)
+    with suppress(AssertionError):  # right is: it has it still
+        until(lambda: not hands.holds, seconds=1.5)
+    assert hands.holds == [f"s:{member.lease.key.member}"]
+    assert "inflight" in hands.state.fields(member.lease.key)
+
+
 class Picky:
     """A target by key that refuses its first call."""
 
