@@ -61,7 +61,10 @@ class Gate:
 
     # the vchannels' threads
 
-    def enter(self, member: Member) -> None:
+    def enter(self, member: Member, *, settling: bool = False) -> None:
+        """`settling`: its first batch is one that the owner before has begun."""
+        if settling:
+            self._delivery.take_over(member.lease)
         member.lease.on_order(self._notify)
         with self._changed:
             self._members.add(member)
@@ -236,7 +239,7 @@ class Gate:
         """Its lease is over, or a stop would wait too long: its record stays, somebody will settle it."""
         member = flight.member
         member.flight = None
-        member.lease.rest = max(0.0, flight.settles_at - time.monotonic())
+        member.lease.unclear_until = flight.settles_at
         if member.lease.left <= LEAST_SECONDS:
             member.fail(LeaseLost(f"the lease of {member.lease.key.name} is over"))
         else:
@@ -344,7 +347,8 @@ class Gate:
                 member.fail(CdcError(f"a batch of {lease.key.name} could not begin: {answer.word.value}"))
                 return
             member.waiting = None
-            member.flight = Flight(member, batch, self._delivery.outgoing(batch, answer.base))
+            outgoing = self._delivery.outgoing(batch, answer.base)
+            member.flight = Flight(member, batch, outgoing, settles_at=lease.unclear_until)
 
         operation = ops.begin(lease.key, lease.epoch, batch.intent, batch.stamps[-1], len(batch.stamps))
         return _Line(operation, then)
