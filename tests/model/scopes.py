@@ -60,8 +60,4 @@ LARGE = (
         presents=(88, 96),
         source=SHORT,
     ),
-    Scope(
-        "two windows each, a call lives on, a worker is killed, a lease is lost",
-        Troubles(kills=1, losses=1, timeouts=1),
-    ),
 )
