@@ -46,12 +46,14 @@ class ChannelKey:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lease that was got. `settle_only`: only a batch of unclear fate is to be settled, then leave."""
+    """A lease that was got. `settle_only`: only a batch of unclear fate is to be settled, then leave. `lapsed`: for how
+    many seconds the lease before had run out, None when it was given back."""
 
     key: ChannelKey
     epoch: str
     settle_only: bool
     fields: Mapping[str, str]
+    lapsed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Leases:
         if word not in ("OK", "SETTLE"):
             return Refusal(word)
         fields = dict(zip(rest[1::2], rest[2::2], strict=True))
-        return Claim(key, rest[0], word == "SETTLE", fields)
+        lapsed = fields.pop("lapsed", None)
+        return Claim(key, rest[0], word == "SETTLE", fields, None if lapsed is None else int(lapsed) / 1000)
 
     def renew(self, held: Sequence[tuple[ChannelKey, str]]) -> list[Order]:
         """All leases in one call; an order for each."""

@@ -13,6 +13,7 @@ from cdc_core import backoff
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.batch import Batch, Outgoing
+from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Flight
 from cdc_core.pipeline.transport import Transport
 
@@ -46,6 +47,10 @@ class Delivery:
     def repeatable(self) -> bool:
         """See Transport."""
         return self._transport.repeatable
+
+    def take_over(self, lease: Lease) -> None:
+        """What it has in flight may still be written by a call of the owner before."""
+        lease.take_over(self._unclear_seconds)
 
     def use(self, transport: Transport) -> None:
         """From the next call on."""

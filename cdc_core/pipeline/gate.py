@@ -61,7 +61,10 @@ class Gate:
 
     # the vchannels' threads
 
-    def enter(self, member: Member) -> None:
+    def enter(self, member: Member, *, settling: bool = False) -> None:
+        """`settling`: its first batch is one that the owner before has begun."""
+        if settling:
+            self._delivery.take_over(member.lease)
         member.lease.on_order(self._notify)
         with self._changed:
             self._members.add(member)
@@ -204,13 +207,13 @@ class Gate:
         )
 
     def _rest(self) -> float | None:
-        """Seconds until the first batch of an unclear call may be committed, None when there is none."""
+        """Seconds until the first batch of an unclear call may be committed or given up, None when there is none."""
         return max(0.0, min(f.settles_at for f in self._landed) - time.monotonic()) if self._landed else None
 
     def _settled(self) -> list[Flight]:
-        """Those on the target of which no earlier call can live on."""
+        """Those on the target, or refused by it, of which no earlier call can live on."""
         now = time.monotonic()
-        return [flight for flight in self._landed if flight.abandoned or flight.settles_at <= now]
+        return [flight for flight in self._landed if flight.settles_at <= now]
 
     def _turn(self) -> None:
         with self._changed:
@@ -236,7 +239,7 @@ class Gate:
         """Its lease is over, or a stop would wait too long: its record stays, somebody will settle it."""
         member = flight.member
         member.flight = None
-        member.lease.rest = max(0.0, flight.settles_at - time.monotonic())
+        member.lease.unclear_until = flight.settles_at
         if member.lease.left <= LEAST_SECONDS:
             member.fail(LeaseLost(f"the lease of {member.lease.key.name} is over"))
         else:
@@ -344,7 +347,8 @@ class Gate:
                 member.fail(CdcError(f"a batch of {lease.key.name} could not begin: {answer.word.value}"))
                 return
             member.waiting = None
-            member.flight = Flight(member, batch, self._delivery.outgoing(batch, answer.base))
+            outgoing = self._delivery.outgoing(batch, answer.base)
+            member.flight = Flight(member, batch, outgoing, settles_at=lease.unclear_until)
 
         operation = ops.begin(lease.key, lease.epoch, batch.intent, batch.stamps[-1], len(batch.stamps))
         return _Line(operation, then)

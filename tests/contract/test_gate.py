@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from cdc_core.clock import ManualClock
+from cdc_core.clock import Clock, ManualClock, SystemClock
 from cdc_core.coordination.gates import Gates
-from cdc_core.coordination.leases import ChannelKey, Order
+from cdc_core.coordination.leases import ChannelKey, Leases, Order
 from cdc_core.errors import CollectionStopped, Refused, Stopping
 from cdc_core.model.address import Address, Row
 from cdc_core.model.position import Position
@@ -87,11 +87,18 @@ class Hands:
 
     def member(self) -> Member:
         self._made += 1
-        clock = ManualClock()
-        claim = self.state.claimed(self.state.vchannel(self._made), "w")
-        lease = Lease(claim, clock, clock.monotonic())
+        return self._claimed(self.state.vchannel(self._made), ManualClock())
+
+    def heir(self, member: Member) -> Member:
+        """Of a member whose lease has just run out, to settle what it left in flight."""
+        self.gate.exit(member)
+        self.state.put(member.lease.key, deadline=str(self.state.channels.now()))
+        return self._claimed(member.lease.key, SystemClock(), settling=True)
+
+    def _claimed(self, key: ChannelKey, clock: Clock, *, settling: bool = False) -> Member:
+        lease = Lease(self.state.claimed(key, "w"), clock, clock.monotonic())
         member = Member(lease, "p", T, lambda: self.idle, self.committed.append, lambda: None)
-        self.gate.enter(member)
+        self.gate.enter(member, settling=settling)
         return member
 
     def batch(self, after: int, *keys: int) -> Batch:
@@ -158,6 +165,28 @@ def test_nothing_passes_a_batch_that_is_given_up(hands: Hands, monkeypatch: pyte
     assert record["unsettled_reason"]
     assert record["last"] == Tso(mark(200).resolved - 1).text
     assert hands.holds == []
+
+
+def test_what_is_refused_after_an_unclear_call_keeps_its_hold_as_long(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a call wrote in part before, and one that lives on writes behind a tick, would be there twice."""
+    member = hands.member()
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+
+    def refused_from_now_on(*_args: object, **_more: object) -> float:
+        monkeypatch.setattr(sinks, "MAX_CALL_BYTES", 1)
+        return 0.0
+
+    monkeypatch.setattr("cdc_core.backoff.delay", refused_from_now_on)
+    hands.target.faults.append(Fault.LATER)
+    hands.gate.submit(member, hands.batch(200, 1))
+    until(lambda: member.flight is None or member.flight.abandoned)
+    with suppress(AssertionError):  # right is: it has it still
+        until(lambda: not hands.holds, seconds=1.5)
+    assert hands.holds == [f"s:{member.lease.key.member}"]
+    assert "inflight" in hands.state.fields(member.lease.key)
 
 
 class Picky:
@@ -261,6 +290,45 @@ def test_a_call_that_outlives_its_time_out_does_not_land_behind_a_tick(hands: Ha
         until(lambda: hands.target.rows("default", "c"), seconds=1.5)
     hands.target.land()
     assert hands.target.violations == []
+
+
+def test_a_call_that_outlives_its_owner_does_not_land_behind_a_tick(hands: Hands) -> None:
+    """Who takes over repeats the batch, and does not know of a call that timed out when the lease ended."""
+    member, batch = hands.member(), hands.batch(200, 1)
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+    hands.target.faults.extend([Fault.LATER, *[Fault.UNAVAILABLE] * 1_000])
+    hands.gate.submit(member, batch)
+    until(lambda: hands.delivery.trouble)
+    member.lease.tell(Order.LOST)
+    until(lambda: member.error)
+    hands.target.faults.clear()
+    heir = hands.heir(member)
+    hands.gate.submit(heir, batch)
+    until(lambda: not hands.delivery.trouble)
+    with suppress(AssertionError):  # right is: no tick passes the rows yet
+        until(lambda: hands.target.rows("default", "c"), seconds=1.5)
+    hands.target.land()
+    assert hands.target.violations == []
+    assert heir.lease.rest > 5, "nor may the one after it settle sooner"
+
+
+def test_what_was_given_back_is_settled_at_once(hands: Hands) -> None:
+    """Its owner has waited for its calls, or has put it off as long (release.lua)."""
+    member, batch = hands.member(), hands.batch(200, 1)
+    hands.target.faults.extend([Fault.UNAVAILABLE] * 1_000)
+    hands.gate.submit(member, batch)
+    until(lambda: hands.delivery.trouble)
+    member.lease.tell(Order.PAUSE)
+    until(lambda: member.error)
+    hands.target.faults.clear()
+    assert member.lease.rest == 0
+    leases = Leases(hands.state.client, hands.state.keys, "w")
+    leases.release(member.lease.key, member.lease.epoch)
+    heir = hands.heir(member)
+    hands.gate.submit(heir, batch)
+    hands.gate.drain(heir)
+    assert hands.resolved(heir.lease.key) == mark(200).resolved.text
 
 
 def test_a_batch_that_rests_after_an_unclear_call_costs_nothing(hands: Hands) -> None:

@@ -155,6 +155,15 @@ def test_a_new_gate_begins_at_the_sources_present_time(gate: GateHands) -> None:
     assert gate.raise_(gate.member(), noted) is Word.STEP
 
 
+def test_a_new_gate_does_not_begin_above_a_hold(gate: GateHands) -> None:
+    """I3: the source's clock was seen after the first batch began, and what is noted is sent when a target recovers."""
+    key = gate.member()
+    gate.begin(key, at(90), at(80))
+    Workers(gate.state.client, gate.state.keys).report_source_clock(Tso.of(gate.state.channels.now()), 0.0)
+    assert gate.round().last == Tso(0)
+    assert gate.tick() == at(100), "the hold"
+
+
 def test_with_nobody_in_step_the_base_follows_the_keep_alive(gate: GateHands) -> None:
     gate.state.client.hset(gate.key, "tick", at(100).text)
     Workers(gate.state.client, gate.state.keys).report_source_clock(Tso.of(gate.state.channels.now() + 86_400_000), 0.0)

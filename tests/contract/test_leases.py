@@ -72,6 +72,18 @@ def test_the_api_invites_to_a_catalog_without_a_ticket_and_to_nothing_else(state
     assert state.client.hget(state.keys.task("one"), "state") == "Running"
 
 
+def test_a_claim_tells_for_how_long_the_lease_before_has_run_out_unless_it_was_given_back(state: State) -> None:
+    key = state.vchannel()
+    first = state.claimed(key, "v")
+    assert first.lapsed is None
+    state.put(key, deadline=str(state.channels.now() - 3_000))
+    second = state.claimed(key, "w")
+    assert second.lapsed == pytest.approx(3.0, abs=0.9)
+    assert "lapsed" not in second.fields
+    leases(state, "w").release(key, second.epoch)
+    assert state.claimed(key, "v").lapsed is None
+
+
 def test_what_is_gone_done_or_without_a_task_is_gone(state: State) -> None:
     assert refused(state, ChannelKey("one", "never_made_1v0")) == "GONE"
     assert refused(state, state.vchannel(1, ticket="t", done="1")) == "GONE"

@@ -1,8 +1,8 @@
 -- Takes the lease of a channel.
 -- KEYS: 1 channel hash, 2 task hash
 -- ARGV: 1 owner, 2 ticket, 3 time to live in ms
--- Answers {word, epoch, field, value, ...}: OK with all fields of the channel; SETTLE likewise, when only a batch of
--- unclear fate is to be settled; else GONE, STOPPED, STALE (not the current ticket), TAKEN, IDLE (not to run).
+-- Answers {word, epoch, field, value, ...}: OK with all fields of the channel, and `lapsed`, for how many ms the lease
+-- before has run out, unless it was given back; SETTLE likewise, when only a batch of unclear fate is to be settled; else GONE, STOPPED, STALE (not the current ticket), TAKEN, IDLE (not to run).
 local channel, task = KEYS[1], KEYS[2]
 local held = redis.call('HMGET', channel, 'owner', 'deadline', 'ticket', 'done', 'stopped', 'epoch', 'kind', 'unsettled')
 local desired = redis.call('HGET', task, 'desired')
@@ -26,4 +26,8 @@ if held[7] == 'catalog' and word == 'OK' and redis.call('HGET', task, 'state') =
 end
 local answer = {word, epoch}
 for _, item in ipairs(redis.call('HGETALL', channel)) do answer[#answer + 1] = item end
+if held[1] then
+  answer[#answer + 1] = 'lapsed'
+  answer[#answer + 1] = string.format('%d', now - tonumber(held[2]))
+end
 return answer

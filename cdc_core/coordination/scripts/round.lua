@@ -25,12 +25,6 @@ local function put(field, value)
   redis.call('HSET', gate, field, value)
 end
 
--- A new gate begins at the source's present time: the standby may have been ticked up to it before, by others.
-if not state.tick then
-  local offset = redis.call('HGET', clock, 'offset')
-  if offset then put('tick', ts_floor(ts_text(now_ms() + tonumber(offset), 0))) end
-end
-
 local function drop(field)
   if state[field] then
     state[field] = nil
@@ -44,6 +38,13 @@ local function least(prefixes)
     if string.find(prefixes, string.sub(field, 1, 2), 1, true) and (not found or value < found) then found = value end
   end
   return found
+end
+
+-- A new gate begins at the source's present time: the standby may have been ticked up to it before, by others. Not with
+-- a hold, taken before that time was known: a tick is never above one (I3).
+if not state.tick and not least('s:b:') then
+  local offset = redis.call('HGET', clock, 'offset')
+  if offset then put('tick', ts_floor(ts_text(now_ms() + tonumber(offset), 0))) end
 end
 
 -- Never ahead of the source's clock as last seen, less a second: what resumes can get in step again.
