@@ -82,6 +82,8 @@ def abandon(gate: Gate, record: Record, member: int, epoch: int, rules: Rules = 
     if epoch != record.epoch:
         return Done("LOST", gate, record)
     unsettled = record.unsettled or bool(record.to)
+    if record.to:
+        gate = gate._replace(top=max(gate.top, record.last))
     left = gate if rules.abandoned_held else without(gate, member)
     return Done("OK", left, record._replace(to=0, base=0, gated=False, unsettled=unsettled))
 
@@ -122,7 +124,7 @@ def begin(
 def grant(gate: Gate, present: int = 0, least: int = 0, rules: Rules = AGREED) -> int:
     """`grant`: the tick that may be sent now (I3), 0 if there is none; `least` is what it must gain."""
     if bound := _least(gate):
-        tick = bound if rules.ticks_off_grid else floor(bound)
+        tick = bound if rules.ticks_off_grid or bound >= gate.top else floor(bound)
     else:
         tick = max(keepalive(present), ceil(gate.top))
     return tick if tick > gate.tick and (not gate.tick or tick - gate.tick >= least) else 0

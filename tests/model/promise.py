@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.model.grid import GRID, cell
+from tests.model.grid import cell
 from tests.model.protocol import Protocol
 from tests.model.state import Phase, State
 from tests.model.target import Message
@@ -54,8 +54,9 @@ class Promise:
                 yield f"I6 a message with rows at {message.stamps}"
             yield from self._unrecorded(state, message)
         for message in state.target.waiting:
-            if message.stamps[0] <= state.target.tick:
-                yield f"I3 rows at {message.stamps} behind the tick {state.target.tick}"
+            tick = state.target.tick
+            if message.stamps[0] <= tick:
+                yield f"{'I6' if tick < message.stamps[-1] else 'I3'} rows at {message.stamps} behind the tick {tick}"
 
     def _unrecorded(self, state: State, message: Message) -> Iterator[str]:
         record = state.records[message.member]
@@ -75,5 +76,3 @@ class Promise:
             yield f"I3 the tick {gate.tick} above a hold"
         if state.target.tick > max(gate.tick, self.protocol.scope.present):
             yield f"I3 the tick {state.target.tick} was not granted"
-        if gate.tick % GRID:
-            yield f"I6 the tick {gate.tick} off the grid"

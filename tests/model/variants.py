@@ -9,7 +9,7 @@ from tests.model.protocol import Protocol
 from tests.model.rules import Rules
 from tests.model.scope import SHORT, SOURCE, Scope
 from tests.model.search import History, Outcome, Search
-from tests.model.source import Source
+from tests.model.source import Source, Window
 from tests.model.state import Troubles
 
 
@@ -37,6 +37,9 @@ def _scope(
 ) -> Scope:
     return Scope("", Troubles(**troubles), source=source, present=present, splits=splits, presents=presents)
 
+
+TICKED_BETWEEN = Source(((Window((2, 4, 5), 6),), (Window((2,), 3), Window((), 4), Window((), 8))))
+"""b comes to a grid line that may be among the new stamps of a."""
 
 VARIANTS = (
     Variant("I2: the hold is raised before the record", Rules(early_hold=True), _scope(kills=1), "DOUBLED"),
@@ -110,11 +113,16 @@ VARIANTS = (
     Variant(
         "I6: a batch from behind begins just above what was seen, not in a grid cell of its own",
         Rules(no_cell=True),
-        _scope(restarts=1),
+        _scope(TICKED_BETWEEN, restarts=1),
         "LOST",
     ),
     Variant("I6: messages are merged across grid lines", Rules(merge_across=True), _scope(restarts=1), "LOST"),
-    Variant("I6: ticks are granted off the grid", Rules(ticks_off_grid=True), _scope(restarts=1), "LOST"),
+    Variant(
+        "I6: ticks are granted off the grid, though more was sent before",
+        Rules(ticks_off_grid=True),
+        _scope(restarts=1),
+        "LOST",
+    ),
     Variant(
         "a new gate begins at zero, on a standby that others have ticked",
         Rules(new_gate_at_zero=True),
