@@ -31,6 +31,11 @@ class _View:
     workers: Sequence[WorkerState]
     now: int
 
+    @property
+    def slots(self) -> Mapping[str, int]:
+        """Of the workers that are not ending."""
+        return {worker.id: worker.slots for worker in self.workers if not worker.stopping}
+
 
 class Reconciler:
     """One pass after the other; each is safe to repeat and to be stopped anywhere."""
@@ -46,8 +51,8 @@ class Reconciler:
         """One pass; answers the tasks there are. Raises redis errors and `StateUnavailable`."""
         view = self._look()
         self._clean(view)
-        self._issue(view)
-        self._balance(view)
+        if not self._issue(view):
+            self._balance(view)
         return list(view.tasks.values())
 
     def _look(self) -> _View:
@@ -65,18 +70,19 @@ class Reconciler:
                 self._tasks.forget(task.id)
                 log.info("task_forgotten", task=task.id)
 
-    def _issue(self, view: _View) -> None:
+    def _issue(self, view: _View) -> bool:
+        """Whether there were vchannels that nobody runs."""
         free = {state.key.member: state for state in view.states if self._wants_ticket(state, view)}
         catalogs = [state for state in free.values() if state.key.name == CATALOG]
         vchannels = [_unit(state) for state in free.values() if state.key.name != CATALOG]
-        slots = {worker.id: worker.slots for worker in view.workers if not worker.stopping}
-        placement = place(vchannels, _held_by_worker(view), slots)
+        placement = place(vchannels, _held_by_worker(view), view.slots)
         if placement.starved:
             log.warning("no_slot_free", channels=placement.starved)
         for state in catalogs:
             self._ticket(state.key, "")
         for member, worker in placement.assigned.items():
             self._ticket(free[member].key, worker)
+        return bool(vchannels)
 
     def _wants_ticket(self, state: ChannelState, view: _View) -> bool:
         if _held(state, view.now) or state.done or _good_ticket(state, view.now) or state.number("backoff") > view.now:
@@ -91,9 +97,9 @@ class Reconciler:
             self._send(key, ticket, worker)
 
     def _balance(self, view: _View) -> None:
-        workers = [worker.id for worker in view.workers if not worker.stopping]
-        given = set(surplus(_held_by_worker(view), workers))
-        self._channels.ask_to_yield(state.key for state in view.states if state.key.member in given)
+        given = set(surplus(_held_by_worker(view), view.slots))
+        chosen = (state for state in view.states if state.key.member in given)
+        self._channels.ask_to_yield(state.key for state in chosen if "yield" not in state.fields)
 
 
 def _unit(state: ChannelState) -> Unit:
