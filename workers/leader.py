@@ -11,6 +11,7 @@ import structlog
 from cdc_core.coordination.client import answering
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.reconciler import Reconciler
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.workers import Workers
 from cdc_core.errors import CdcError
 from cdc_core.model.connect import MilvusConnect
@@ -36,12 +37,12 @@ log = structlog.get_logger(__name__)
 class Leader:
     """Two threads that do nothing while another process leads; the second one may wait for a target or the queue."""
 
-    def __init__(self, engine: Engine, workers: Workers, guard: RetentionGuard) -> None:
+    def __init__(self, engine: Engine, workers: Workers, shortage: Shortage, guard: RetentionGuard) -> None:
         self._engine = engine
         self._workers = workers
         self._guard = guard
         self._guarded_at = 0.0
-        self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, send_ticket)
+        self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, shortage, send_ticket)
         self._tasks: list[Task] = []
         self._woken = threading.Event()
         self._stop = threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import structlog
 from cdc_core.coordination.balancer import Unit, place, surplus
 from cdc_core.coordination.channels import ChannelState, ChannelStore
 from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Leases
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers, WorkerState
 from cdc_core.model.task import Desired, Task
@@ -40,11 +42,20 @@ class _View:
 class Reconciler:
     """One pass after the other; each is safe to repeat and to be stopped anywhere."""
 
-    def __init__(self, tasks: TaskStore, channels: ChannelStore, leases: Leases, workers: Workers, send: Send) -> None:
+    def __init__(
+        self,
+        tasks: TaskStore,
+        channels: ChannelStore,
+        leases: Leases,
+        workers: Workers,
+        shortage: Shortage,
+        send: Send,
+    ) -> None:
         self._tasks = tasks
         self._channels = channels
         self._leases = leases
         self._workers = workers
+        self._shortage = shortage
         self._send = send
 
     def run(self) -> list[Task]:
@@ -78,6 +89,7 @@ class Reconciler:
         placement = place(vchannels, _held_by_worker(view), view.slots)
         if placement.starved:
             log.warning("no_slot_free", channels=placement.starved)
+        self._shortage.tell(Counter(free[unit.name].key.task for unit in vchannels if unit.name not in placement.assigned))
         for state in catalogs:
             self._ticket(state.key, "")
         for member, worker in placement.assigned.items():
