@@ -21,8 +21,8 @@ from cdc_core.coordination.client import connect
 from cdc_core.coordination.log_switch import LogSwitch
 from cdc_core.coordination.requests import Requests
 from cdc_core.coordination.retention import Retention
-from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.connect import KafkaConnect, MilvusConnect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import time
 from collections.abc import Iterator, Mapping
@@ -71,12 +72,12 @@ class ScaleRig:
         self._slots = slots
         self.queue = SyntheticQueue(self.shape, Load)
         self.loaded = Load()
-        self._keys = Keys()
+        self.keys = Keys()
 
     def __enter__(self) -> Self:
         self.redis.start().wait_ready()
         self.client = redis.Redis.from_url(self.redis.url(), decode_responses=True)
-        self.channels = ChannelStore(self.client, self._keys)
+        self.channels = ChannelStore(self.client, self.keys)
         for _ in range(self._number):
             self.add_worker()
         for worker in self.workers:
@@ -101,6 +102,8 @@ class ScaleRig:
             "CDC_WORKER_SLOTS": str(self._slots),
             "CDC_BENCH_DIRECTORY": str(self._directory),
             **self.shape.to_environment(),
+            **({"PYTHONPATH": os.environ["BENCH_PP"]} if "BENCH_PP" in os.environ else {}),
+            **{n: os.environ[n] for n in ("MALLOC_ARENA_MAX",) if n in os.environ},
         }
         worker = SyntheticWorker(name, self._directory / name, environment)
         self.workers.append(worker)
@@ -114,7 +117,7 @@ class ScaleRig:
         spec = TaskSpec(TASK, MilvusConnect(uri="http://target:19530"), selectors)
         existing = frozenset(collection.id for collection in self.shape.collections())
         made = Task(spec, Beginning(tails, existing), Desired.RUNNING, TaskState.INITIAL, "", time.time())
-        tasks = TaskStore(self.client, self._keys, Secrets(None))
+        tasks = TaskStore(self.client, self.keys, Secrets(None))
         if tasks.create(made, tasks.snapshot().revision, 10) is not Created.CREATED:
             raise RuntimeError("the task was not made")
 
@@ -132,10 +135,10 @@ class ScaleRig:
 
     def owners(self) -> dict[str, int]:
         """Worker id -> vchannels that it holds in step now."""
-        names = self.client.smembers(self._keys.channels(TASK)) - {CATALOG}
+        names = self.client.smembers(self.keys.channels(TASK)) - {CATALOG}
         pipe = self.client.pipeline(transaction=False)
         for name in names:
-            pipe.hmget(self._keys.channel(TASK, name), "owner", "deadline", "gate")
+            pipe.hmget(self.keys.channel(TASK, name), "owner", "deadline", "gate")
         now, found = self.channels.now(), {}
         alive = {worker.id for worker in self.workers if worker.alive}
         for owner, deadline, gate in pipe.execute():
@@ -196,9 +199,7 @@ class ScaleRig:
         return Tso.of(int(time.time() * 1000))
 
 
-def measure(
-    directory: Path, vchannels: int, workers: int, seconds: float, slots: int
-) -> Iterator[tuple[str, Figures]]:
+def measure(directory: Path, vchannels: int, workers: int, seconds: float, slots: int) -> Iterator[tuple[str, Figures]]:
     """All phases, one after the other; each as it ends."""
     with ScaleRig(directory, vchannels, workers, slots) as rig:
         yield "start", _start(rig)
@@ -206,7 +207,7 @@ def measure(
         yield "idle", _steady(rig, seconds)
         rig.load(max(1, vchannels // 100), rows=10, every=5)
         yield "1 in 50 with 10 rows a second", _steady(rig, seconds)
-        yield "SIGTERM of one", _hand_over(rig)
+        yield "SIGTERM of the leader", _hand_over(rig)
         yield "one more", _one_more(rig)
         yield "kill -9 of one", _kill(rig)
         rig.calm()
@@ -217,7 +218,7 @@ def _start(rig: ScaleRig) -> Figures:
     with _cpu(rig) as figures:
         began = time.monotonic()
         rig.create()
-        until(lambda: rig.client.scard(rig._keys.channels(TASK)) > rig.shape.vchannels, "all planned", 300, 0.2)  # noqa: SLF001
+        until(lambda: rig.client.scard(rig.keys.channels(TASK)) > rig.shape.vchannels, "all planned", 300, 0.2)
         planned = time.monotonic() - began
         until(rig.all_carried, "all carried", 300, 0.5)
         figures |= {"planned_s": planned, "all_in_step_s": time.monotonic() - began}
@@ -243,7 +244,8 @@ def _steady(rig: ScaleRig, seconds: float) -> Figures:
 
 
 def _hand_over(rig: ScaleRig) -> Figures:
-    leaving = rig.workers[-1]
+    leader = rig.client.get(rig.keys.leader)
+    leaving = next(worker for worker in rig.workers if worker.id == leader)  # the worst one
     since, began = time.time(), time.monotonic()
     ended = leaving.terminate()
     until(rig.all_carried, "all carried again", 120, 0.25)
@@ -256,7 +258,9 @@ def _one_more(rig: ScaleRig) -> Figures:
         added = rig.add_worker().wait_ready()
         ready = time.monotonic() - began
         share = rig.shape.vchannels / sum(worker.alive for worker in rig.workers)
-        until(lambda: added.id is not None and rig.owners().get(added.id, 0) >= 0.8 * share, "80 % of a share", 180, 0.5)
+        until(
+            lambda: added.id is not None and rig.owners().get(added.id, 0) >= 0.8 * share, "80 % of a share", 180, 0.5
+        )
         most = time.monotonic() - began
         until(lambda: rig.all_carried() and _quiet(rig), "balanced", 180, 0.5)
         loads = sorted(rig.owners().values())

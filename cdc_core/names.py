@@ -20,6 +20,9 @@ REPLICATING_EVENT = "task-replicating"
 CATALOG = "catalog"
 """The channel name of a task's catalog, beside its vchannels' names."""
 
+NOBODY_LEADS = "nobody leads"
+"""Said over the bus by a leader that ends: another one begins at once."""
+
 OP_COLLECTION_ID = -10
 """The collection id under which `position` answers the op channel, as the reference does."""
 

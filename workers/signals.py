@@ -50,13 +50,14 @@ def _start() -> None:
 
 @worker_shutting_down.connect
 def drain(**_: object) -> None:
-    """SIGTERM: 1. channels are told to leave, 2. each settles, checkpoints and releases, 3. Celery waits for them.
+    """SIGTERM: 1. channels are told to leave, a few at a time, 2. each settles and releases, 3. Celery waits for them.
 
     In a signal handler: nothing is done here but setting flags.
     """
     STOPPING.set()
-    if supervisor := _parts.get("supervisor"):
-        supervisor.wake()
+    for name in ("leader", "supervisor"):
+        if part := _parts.get(name):
+            part.wake()
 
 
 @worker_shutdown.connect

@@ -80,7 +80,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Of the ticks `first` to `last` every `every`-th brings `rows` rows to each vchannel of the first `collections`."""
+    """Of the ticks `first` to `last` every `every`-th brings `rows` rows to each vchannel of the first collections."""
 
     first: int = 0
     last: int = -1
@@ -97,10 +97,14 @@ class Load:
 
     def is_due(self, collection: int, tick: int) -> bool:
         """Whether the collection of that number gets rows with that tick."""
-        return self.first <= tick <= self.last and collection < self.collections and (tick + collection) % self.every == 0
+        return (
+            self.first <= tick <= self.last and collection < self.collections and (tick + collection) % self.every == 0
+        )
 
     @property
     def total(self) -> int:
         """Rows in all."""
         ticks = range(self.first, self.last + 1)
-        return sum(self.is_due(number, tick) for number in range(self.collections) for tick in ticks) * self.rows * SHARDS
+        return (
+            sum(self.is_due(number, tick) for number in range(self.collections) for tick in ticks) * self.rows * SHARDS
+        )

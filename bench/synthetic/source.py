@@ -151,7 +151,9 @@ def _insert(channel: VChannel, order: int, ms: int, rows: int) -> bytes:
     first = order * SHARDS * 1000 + channel.shard * 1000
     stamp = Tso.of(ms, channel.collection_id % 1000)
     request = msg_pb2.InsertRequest(
-        base=common_pb2.MsgBase(msg_type=common_pb2.MsgType.Insert, msgID=first + channel.collection_id, timestamp=stamp),
+        base=common_pb2.MsgBase(
+            msg_type=common_pb2.MsgType.Insert, msgID=first + channel.collection_id, timestamp=stamp
+        ),
         shardName=channel.name,
         db_name="default",
         collection_name="",
@@ -184,5 +186,3 @@ def _numbers(rows: int) -> Sequence[float]:
 
 def operations_channel() -> str:
     return f"{PREFIX}-replicate-msg"
-
-

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.synthetic.shape import Shape
 from cdc_core.model.catalog import DEFAULT_DATABASE
 from cdc_core.model.timestamp import Tso
+from cdc_core.sink.base import TargetCollection
 from cdc_core.sink.memory_catalog import MemoryCatalog
 
 
@@ -46,7 +47,7 @@ class SyntheticTarget(MemoryCatalog):
     def check(self, timeout: float) -> None:
         """It is there."""
 
-    def describe(self, database: str, name: str):  # noqa: ANN201
+    def describe(self, database: str, name: str) -> TargetCollection | None:
         self.fill()
         return super().describe(database, name)
 

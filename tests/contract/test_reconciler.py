@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Claim, Leases, Order, Refusal
+from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
 from cdc_core.coordination.reconciler import Reconciler
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.shortage import Shortage
@@ -49,8 +49,8 @@ class Hands:
         self.reconciler.run()
         return [ticket for ticket in self.sent[before:] if ticket[0].name != CATALOG]
 
-    def _send(self, key: ChannelKey, ticket: str, worker: str) -> None:
-        self.sent.append((key, ticket, worker))
+    def _send(self, tickets: Sequence[Ticket]) -> None:
+        self.sent += [(ticket.key, ticket.text, ticket.worker) for ticket in tickets]
 
 
 @pytest.fixture

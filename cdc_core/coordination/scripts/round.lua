@@ -6,14 +6,14 @@
 -- timestamp it ever sent), `gate` (the gate where it has a hold).
 --
 -- KEYS: 1 gate, 2 source clock, 3 wake (pub/sub), then the channel hashes of the members
--- ARGV: 1 owner, 2 least advance of a tick in ms ('' grants none), 3 '1' when keep-alive is on, then six per operation:
---       word, number of the member's key (4...), epoch, member, a, b
+-- ARGV: 1 owner, 2 least advance of a tick in ms ('' grants none), 3 '1' when keep-alive is on, 4 the operations as JSON,
+--       in the order of their channels' keys: [[word, epoch, member, a, b], ...]
 --   commit  a = position, b = resolved   the target acknowledged the batch in flight
 --   raise   a = position, b = resolved   nothing came up to `resolved`; takes part in step if it can (join)
 --   begin   a = intent as JSON {to: resolved at its end, ...}, b = "<largest row timestamp> <number of timestamps>"   before anything is sent (I1, I4)
 --   leave   clean stop: no hold any more; refused with a batch in flight
 --   abandon a = reason   the batch can never succeed; it is noted as unsettled, unless there is no reason
--- Answers {tick to send or '', last tick granted, answer, answer, ...}: STEP, BEHIND (of commit, raise), `BASE <ts>` (of begin behind),
+-- Answers, as JSON, [tick to send or '', last tick granted, answer, answer, ...]: STEP, BEHIND (of commit, raise), `BASE <ts>` (of begin behind),
 --   OK, LOST (not the caller's lease), BUSY (a batch is in flight), BACKWARD (I5), NOTHING (no such batch).
 local gate, clock, owner = KEYS[1], KEYS[2], ARGV[1]
 local state = {}
@@ -170,16 +170,18 @@ end
 
 local answer = {'', ''}
 local granted = false
-for i = 4, #ARGV, 6 do
-  local word, channel = ARGV[i], KEYS[tonumber(ARGV[i + 1])]
+local given = cjson.decode(ARGV[4])
+for i, operation in ipairs(given) do
+  local word, epoch, member, a, b = unpack(operation)
+  local channel = KEYS[3 + i]
   if word == 'begin' and not granted then
     granted = true
     if ARGV[2] ~= '' then answer[1] = grant() end
   end
   if word == 'raise' then
-    answer[#answer + 1] = raise(channel, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-  elseif mine(channel, owner, ARGV[i + 2]) then
-    answer[#answer + 1] = operations[word](channel, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+    answer[#answer + 1] = raise(channel, epoch, member, a, b)
+  elseif mine(channel, owner, epoch) then
+    answer[#answer + 1] = operations[word](channel, member, a, b)
   else
     answer[#answer + 1] = 'LOST'
   end
@@ -188,5 +190,5 @@ if not granted and ARGV[2] ~= '' then answer[1] = grant() end
 put_holds()
 answer[2] = state.tick or ''
 -- Rows wait for others that may be able to raise their holds.
-if #ARGV > 3 and (state.top or '') > (state.tick or '') then redis.call('PUBLISH', KEYS[3], 'gate ' .. gate) end
-return answer
+if #given > 0 and (state.top or '') > (state.tick or '') then redis.call('PUBLISH', KEYS[3], 'gate ' .. gate) end
+return cjson.encode(answer)
