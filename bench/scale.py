@@ -17,7 +17,7 @@ import redis
 
 from bench.figures import Figures
 from bench.rig import percentile, until
-from bench.synthetic.shape import TICK_MS, Load, Shape
+from bench.synthetic.shape import LOAD_KEY, TICK_MS, Load, Shape
 from bench.synthetic.source import SyntheticQueue, operations_channel
 from bench.usage import Usage, commands
 from cdc_core.coordination.channels import ChannelStore
@@ -33,7 +33,6 @@ from deploy.local.own_process import Worker, procfile
 from deploy.local.process import Command
 from deploy.local.redis_server import Redis
 
-LOAD_KEY = "bench:load"
 TASK = "scale"
 
 
@@ -100,10 +99,8 @@ class ScaleRig:
             "CDC_SOURCE_MQ": "kafka://127.0.0.1:1",
             "CDC_SOURCE_ETCD_ENDPOINTS": "127.0.0.1:1",
             "CDC_WORKER_SLOTS": str(self._slots),
-            "CDC_BENCH_DIRECTORY": str(self._directory),
+            "BENCH_DIRECTORY": str(self._directory),
             **self.shape.to_environment(),
-            **({"PYTHONPATH": os.environ["BENCH_PP"]} if "BENCH_PP" in os.environ else {}),
-            **{n: os.environ[n] for n in ("MALLOC_ARENA_MAX",) if n in os.environ},
         }
         worker = SyntheticWorker(name, self._directory / name, environment)
         self.workers.append(worker)
@@ -200,7 +197,12 @@ class ScaleRig:
 
 
 def measure(directory: Path, vchannels: int, workers: int, seconds: float, slots: int) -> Iterator[tuple[str, Figures]]:
-    """All phases, one after the other; each as it ends."""
+    """All phases, one after the other; each as it ends, with how many others wanted the CPU."""
+    for name, figures in _phases(directory, vchannels, workers, seconds, slots):
+        yield name, {**figures, "load average": os.getloadavg()[0]}
+
+
+def _phases(directory: Path, vchannels: int, workers: int, seconds: float, slots: int) -> Iterator[tuple[str, Figures]]:
     with ScaleRig(directory, vchannels, workers, slots) as rig:
         yield "start", _start(rig)
         time.sleep(15)

@@ -85,7 +85,7 @@ class Leader:
                 log.warning("state_unavailable", error=str(error))
             except Exception:
                 log.exception("leader_failed")
-            self._stop.wait(time.monotonic() - began)  # at most half of its time, however much wakes it
+            self._stop.wait(min(1.0, time.monotonic() - began))  # at most half of its time, however much wakes it
             self._woken.wait(MOVING_SECONDS if self._engine.leads and self._reconciler.moving else PASS_SECONDS)
             self._woken.clear()
         self._step_down()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from bench.synthetic.moves import Moves
-from bench.synthetic.shape import Load, Shape
+from bench.synthetic.shape import LOAD_KEY, Load, Shape
 from bench.synthetic.source import SyntheticQueue, synthetic_catalog
 from bench.synthetic.target import SyntheticTarget
 from cdc_core.pipeline.transport import Replicated
@@ -15,10 +15,8 @@ from workers.app import app
 
 __all__ = ["app"]
 
-LOAD_KEY = "bench:load"
-
 _shape = Shape.from_environment()
-_directory = Path(os.environ["CDC_BENCH_DIRECTORY"])
+_directory = Path(os.environ["BENCH_DIRECTORY"])
 
 
 def _target(*_: object) -> tuple[Replicated, SyntheticTarget]:

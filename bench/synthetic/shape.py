@@ -16,6 +16,8 @@ TICK_MS = 200
 PREFIX = "by-dev"
 SHARDS = 2
 DIM = 128
+LOAD_KEY = "bench:load"
+"""In the state's Redis: the present `Load`."""
 
 _FIRST_ID = 440_000_000_000_000_000
 _FIELDS = (
@@ -40,12 +42,12 @@ class Shape:
 
     @classmethod
     def from_environment(cls) -> Shape:
-        numbers = os.environ["CDC_BENCH_SHAPE"].split(",")
+        numbers = os.environ["BENCH_SHAPE"].split(",")
         return cls(*map(int, numbers))
 
     def to_environment(self) -> Mapping[str, str]:
         numbers = (self.began, self.vchannels, self.source_pchannels, self.target_pchannels)
-        return {"CDC_BENCH_SHAPE": ",".join(map(str, numbers))}
+        return {"BENCH_SHAPE": ",".join(map(str, numbers))}
 
     @property
     def pchannels(self) -> tuple[str, ...]:

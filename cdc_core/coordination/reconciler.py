@@ -82,7 +82,7 @@ class Reconciler:
                 log.info("task_forgotten", task=task.id)
 
     def _issue(self, view: _View) -> bool:
-        """Whether there were vchannels that nobody runs."""
+        """Whether there were vchannels that nobody ran and that have a place now."""
         free = {state.key.member: state for state in view.states if self._wants_ticket(state, view)}
         catalogs = [state for state in free.values() if state.key.name == CATALOG]
         vchannels = [_unit(state) for state in free.values() if state.key.name != CATALOG]
@@ -96,7 +96,7 @@ class Reconciler:
         tickets += [Ticket(free[member].key, worker) for member, worker in placement.assigned.items()]
         if tickets:
             self._send(self._leases.issue(tickets))
-        return bool(vchannels)
+        return bool(placement.assigned)
 
     def _wants_ticket(self, state: ChannelState, view: _View) -> bool:
         if _held(state, view.now) or state.done or _good_ticket(state, view.now) or state.number("backoff") > view.now:
