@@ -68,6 +68,10 @@ soak: install ## random scripts with kills and pauses: 20 on Kafka, 5 on RocksMQ
 bench: install ## throughput, latency, idle cost; tables here, JSON in bench/results
 	$(BIN)/python -m bench
 
+.PHONY: scale
+scale: install ## 1,000 vchannels over 4 workers (VCHANNELS=2000 WORKERS=8), source and target simulated
+	$(BIN)/python -m bench scale --vchannels $(or $(VCHANNELS),1000) --workers $(or $(WORKERS),4)
+
 .PHONY: lint
 lint: install ## ruff's rules and format, the rules of who imports whom
 	$(BIN)/ruff check .

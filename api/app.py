@@ -22,6 +22,7 @@ from cdc_core.coordination.log_switch import LogSwitch
 from cdc_core.coordination.requests import Requests
 from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.connect import KafkaConnect, MilvusConnect
@@ -60,13 +61,13 @@ def create_app(
         clock,
         settings.source_channel_prefix,
     )
-    retention = Retention(client, keys)
+    retention, shortage = Retention(client, keys), Shortage(client, keys)
     office = tickets or Tickets(settings.broker_url)
-    service = Service(settings, store, source, preflight, retention, office, clock)
+    service = Service(settings, store, source, preflight, retention, shortage, office, clock)
     app = Flask("api", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     maintenance = Maintenance(LogSwitch(client, keys), store, Requests(client, keys), clock)
-    app.register_blueprint(blueprint(handlers(service, maintenance), store, retention))
+    app.register_blueprint(blueprint(handlers(service, maintenance), store, retention, shortage))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, unexpected)
     return app

@@ -9,25 +9,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from cdc_core.coordination.retention import Retention
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.model.task import Desired, Task, TaskState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(store: TaskStore, retention: Retention) -> bytes:
+def exposition(store: TaskStore, retention: Retention, shortage: Shortage) -> bytes:
     """In Prometheus' text format; any process of the API answers the same. :raises StateUnavailable:"""
     registry = CollectorRegistry()
-    registry.register(_Tasks(store, retention))
+    registry.register(_Tasks(store, retention, shortage))
     return generate_latest(registry)
 
 
 class _Tasks(Collector):
     """Read when it is asked: the state is shared, so a process counts nothing itself."""
 
-    def __init__(self, store: TaskStore, retention: Retention) -> None:
+    def __init__(self, store: TaskStore, retention: Retention, shortage: Shortage) -> None:
         self._store = store
         self._retention = retention
+        self._shortage = shortage
 
     def describe(self) -> Iterator[Metric]:
         """Nothing is read at the registration."""
@@ -50,6 +52,10 @@ class _Tasks(Collector):
             for pchannel in found:
                 near.add_metric([task, pchannel], 1)
         yield near
+        missing = GaugeMetricFamily("cdc_slots_missing", "Vchannels that no worker has a slot for", labels=["task"])
+        for task, count in (dict.fromkeys(ids, 0) | self._shortage.of(ids)).items():
+            missing.add_metric([task], count)
+        yield missing
 
 
 def _by_state(tasks: list[Task]) -> Metric:

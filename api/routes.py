@@ -19,6 +19,7 @@ from api.openapi import document
 from api.schemas import CreateSchema, DeleteSchema, ListSchema, MaintenanceSchema, TaskSchema, load
 from api.service import Service
 from cdc_core.coordination.retention import Retention
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.errors import CdcError
 
@@ -46,7 +47,7 @@ def handlers(service: Service, maintenance: Maintenance) -> dict[str, Handler]:
     }
 
 
-def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retention) -> Blueprint:
+def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retention, shortage: Shortage) -> Blueprint:
     """All routes. `POST /cdc` answers HTTP 200, the class of an error is in the body's `code`."""
     routes = Blueprint("cdc", __name__)
 
@@ -71,7 +72,7 @@ def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retenti
     @routes.get("/metrics")
     def metrics() -> tuple[Response, int]:
         try:
-            return Response(exposition(store, retention), content_type=CONTENT_TYPE), 200
+            return Response(exposition(store, retention, shortage), content_type=CONTENT_TYPE), 200
         except CdcError as error:
             return Response(f"# {error}\n", content_type=CONTENT_TYPE), 503
 

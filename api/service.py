@@ -10,6 +10,7 @@ from api.errors import RefusedError, UnknownTaskError, shortened
 from api.views import dead_letters_view, positions_view, report_view, task_view, warnings_view
 from cdc_core.clock import Clock
 from cdc_core.coordination.retention import Retention
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import Changed, Created, Snapshot, TaskStore
 from cdc_core.errors import StateUnavailable
 from cdc_core.model.connect import KafkaConnect
@@ -50,6 +51,7 @@ class Service:
         source: Source,
         preflight: Preflight,
         retention: Retention,
+        shortage: Shortage,
         tickets: TicketOffice,
         clock: Clock,
     ) -> None:
@@ -58,6 +60,7 @@ class Service:
         self._source = source
         self._preflight = preflight
         self._retention = retention
+        self._shortage = shortage
         self._tickets = tickets
         self._clock = clock
 
@@ -128,7 +131,8 @@ class Service:
             raise RefusedError(f"not found: [{shortened(task_id)}]")
         (view,) = self._views([task])
         view |= dead_letters_view(self._store.dead_letters.of_task(task_id))
-        view |= warnings_view(self._retention.warnings([task_id])[task_id])
+        missing = self._shortage.of([task_id]).get(task_id, 0)
+        view |= warnings_view(self._retention.warnings([task_id])[task_id], missing)
         return {"task": view, "Task": view}
 
     def tasks(self) -> dict[str, Any]:

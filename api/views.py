@@ -69,9 +69,18 @@ def dead_letters_view(found: DeadLetterList) -> dict[str, Any]:
     }
 
 
-def warnings_view(warnings: Mapping[str, str]) -> dict[str, Any]:
-    """By pchannel; nothing when there are none."""
-    return {"warnings": [f"{pchannel}: {text}" for pchannel, text in sorted(warnings.items())]} if warnings else {}
+def warnings_view(retention: Mapping[str, str], missing_slots: int) -> dict[str, Any]:
+    """Of the queue's retention, by pchannel, and of vchannels without a worker; nothing when there are none."""
+    found = [*_shortage(missing_slots), *(f"{pchannel}: {text}" for pchannel, text in sorted(retention.items()))]
+    return {"warnings": found} if found else {}
+
+
+def _shortage(missing: int) -> list[str]:
+    """As a warning; none when every vchannel has a slot."""
+    if not missing:
+        return []
+    advice = "start one more worker, or raise CDC_WORKER_SLOTS where there is memory for it"
+    return [f"{missing} vchannels wait: all slots of all workers are taken; {advice}"]
 
 
 def _milvus(connect: MilvusConnect) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Measurements on real servers: `python -m bench [latency catchup small_writes idle] [--queue kafka]`."""
+"""Measurements on real servers (`python -m bench [latency catchup small_writes idle]`), and `scale` without them."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench import scale
 from bench.figures import MEASUREMENTS, Figures
 from bench.rig import Rig
 
@@ -19,18 +20,43 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *MEASUREMENTS], help="all of them by default")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *MEASUREMENTS, "scale"], help="all but `scale`, which needs no Milvus"
+    )
     parser.add_argument("--queue", default="kafka", choices=["kafka", "rocksmq"])
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="2; for `scale` 4")
+    parser.add_argument("--vchannels", type=int, default=1000, help="of `scale`")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each steady phase of `scale`")
     given = parser.parse_args()
+    names = [name for name in given.names or MEASUREMENTS if name != "scale"]
+    if "scale" in given.names:
+        _scale(given.vchannels, given.workers or 4, given.seconds)
+    if names:
+        _on_servers(names, given.queue, given.workers or 2)
+
+
+def _on_servers(names: list[str], queue: str, workers: int) -> None:
     results: dict[str, Figures] = {}
-    with tempfile.TemporaryDirectory() as directory, Rig(Path(directory), given.queue, given.workers) as rig:
-        for name in given.names or MEASUREMENTS:
+    with tempfile.TemporaryDirectory() as directory, Rig(Path(directory), queue, workers) as rig:
+        for name in names:
             results[name] = MEASUREMENTS[name](rig)
             _show(name, results[name])
+    _write(json.dumps({"queue": queue, "workers": workers, "results": results}, indent=2))
+
+
+def _scale(vchannels: int, workers: int, seconds: float) -> None:
+    slots = vchannels // max(1, workers - 1) + 50  # for when one is away
+    results: dict[str, Figures] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for name, figures in scale.measure(Path(directory), vchannels, workers, seconds, slots):
+            results[name] = figures
+            _show(f"{vchannels} vchannels, {workers} workers: {name}", figures)
+    _write(scale.to_json(results, vchannels=vchannels, workers=workers, slots=slots), "scale-")
+
+
+def _write(text: str, kind: str = "") -> None:
     RESULTS.mkdir(exist_ok=True)
-    about = {"queue": given.queue, "workers": given.workers, "results": results}
-    (RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json").write_text(json.dumps(about, indent=2))
+    (RESULTS / f"{kind}{time.strftime('%Y%m%d-%H%M%S')}.json").write_text(text)
 
 
 def _show(name: str, figures: Figures) -> None:

@@ -20,6 +20,9 @@ REPLICATING_EVENT = "task-replicating"
 CATALOG = "catalog"
 """The channel name of a task's catalog, beside its vchannels' names."""
 
+NOBODY_LEADS = "nobody leads"
+"""Said over the bus by a leader that ends: another one begins at once."""
+
 OP_COLLECTION_ID = -10
 """The collection id under which `position` answers the op channel, as the reference does."""
 
@@ -61,6 +64,7 @@ class Keys:
     dead-letters:<id>             hash: count; number -> a message that cannot be read (scripts/dead_letters.lua)
     dead-letter-places:<id>       set: where those are that were counted
     retention:<id>                hash with expiry: pchannel -> why what was not read there is in danger
+    shortage                      hash with expiry: task -> how many of its vchannels no worker has a slot for
     trimmings                     hash: pchannel -> where it begins, and how far that moved at once
     source-clock                  hash: offset of the source's clock to Redis' one, in ms
     workers                       set: worker ids
@@ -79,6 +83,7 @@ class Keys:
         self.workers = f"{prefix}workers"
         self.leader = f"{prefix}leader"
         self.wake = f"{prefix}wake"
+        self.shortage = f"{prefix}shortage"
         self.trimmings = f"{prefix}trimmings"
         self.source_clock = f"{prefix}source-clock"
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import redis
 import structlog
 
 from cdc_core.coordination.client import answering
-from cdc_core.coordination.leases import ChannelKey
+from cdc_core.coordination.leases import Ticket
 from cdc_core.coordination.reconciler import Reconciler
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.workers import Workers
 from cdc_core.errors import CdcError
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import Desired, Task, TaskState
-from cdc_core.names import CATALOG, CATALOG_TASK, COMMON_QUEUE, VCHANNEL_TASK, worker_queue
+from cdc_core.names import CATALOG, CATALOG_TASK, COMMON_QUEUE, NOBODY_LEADS, VCHANNEL_TASK, worker_queue
 from cdc_core.pipeline.engine import Engine
 from cdc_core.pipeline.retention_guard import RetentionGuard
 from workers.app import app
@@ -23,12 +26,18 @@ from workers.config import TICKET_SECONDS
 from workers.stop import STOPPING
 
 PASS_SECONDS = 2.0
+MOVING_SECONDS = 0.5
+"""While channels are on their way to other workers: nobody tells that they have arrived."""
+REST = 3.0
+"""Times what a pass took of the CPU: a thousand collections that are made one by one wake it a thousand times."""
 LEAD_SECONDS = 8.0
 """A dead leader is replaced after this long."""
 LOOK_SECONDS = 10.0
 """How often the leader looks which channels the targets have; new collections are ticked by who replicates them."""
 GUARD_SECONDS = 30.0
 """How often it looks at the retention of the source's queue."""
+SENDERS = 8
+"""Connections to the broker; Celery's pool has ten."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +45,12 @@ log = structlog.get_logger(__name__)
 class Leader:
     """Two threads that do nothing while another process leads; the second one may wait for a target or the queue."""
 
-    def __init__(self, engine: Engine, workers: Workers, guard: RetentionGuard) -> None:
+    def __init__(self, engine: Engine, workers: Workers, shortage: Shortage, guard: RetentionGuard) -> None:
         self._engine = engine
         self._workers = workers
         self._guard = guard
         self._guarded_at = 0.0
-        self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, send_ticket)
+        self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, shortage, send_tickets)
         self._tasks: list[Task] = []
         self._woken = threading.Event()
         self._stop = threading.Event()
@@ -55,17 +64,21 @@ class Leader:
         for thread in self._threads:
             thread.start()
 
+    def wake(self) -> None:
+        self._woken.set()
+
     def close(self) -> None:
         self._stop.set()
         self._woken.set()
         self._threads[0].join(10.0)
 
     def _heard(self, message: str) -> None:
-        if self._engine.leads and " " not in message:  # `reconcile`, or the id of a task that was changed
-            self._woken.set()
+        if message == NOBODY_LEADS or (self._engine.leads and " " not in message):
+            self._woken.set()  # `reconcile`, or the id of a task that was changed
 
     def _lead(self) -> None:
         while not self._stop.is_set():
+            began = time.thread_time()
             try:
                 with answering():
                     self._pass()
@@ -74,7 +87,8 @@ class Leader:
                 log.warning("state_unavailable", error=str(error))
             except Exception:
                 log.exception("leader_failed")
-            self._woken.wait(PASS_SECONDS)
+            self._stop.wait(REST * (time.thread_time() - began))
+            self._woken.wait(MOVING_SECONDS if self._engine.leads and self._reconciler.moving else PASS_SECONDS)
             self._woken.clear()
         self._step_down()
 
@@ -91,9 +105,11 @@ class Leader:
             self._tasks = self._reconciler.run()
 
     def _step_down(self) -> None:
-        self._engine.leads = False
+        led, self._engine.leads = self._engine.leads, False
         try:
             self._engine.leases.lead(0)
+            if led:
+                self._engine.bus.publish(NOBODY_LEADS)
         except redis.RedisError as error:
             log.debug("leader_key_left", error=str(error))
 
@@ -138,13 +154,17 @@ class Leader:
             log.exception("keep_alive_failed", target=target.identity)
 
 
-def send_ticket(key: ChannelKey, ticket: str, worker: str) -> None:
-    """Invite `worker` ('' is any) to claim the channel. It is issued again if the broker does not answer."""
-    queue = worker_queue(worker) if worker else COMMON_QUEUE
-    name, args = (
-        (CATALOG_TASK, [key.task, ticket]) if key.name == CATALOG else (VCHANNEL_TASK, [key.task, key.name, ticket])
-    )
+def send_tickets(tickets: Sequence[Ticket]) -> None:
+    """Several at the same time: each is a trip to the broker, and hundreds wait for them when a worker ends."""
+    with ThreadPoolExecutor(SENDERS, "tickets") as threads:
+        list(threads.map(_send, tickets))
+
+
+def _send(ticket: Ticket) -> None:
+    """It is issued again if the broker does not answer."""
+    key, queue = ticket.key, worker_queue(ticket.worker) if ticket.worker else COMMON_QUEUE
+    name, args = (CATALOG_TASK, [key.task]) if key.name == CATALOG else (VCHANNEL_TASK, [key.task, key.name])
     try:
-        app.send_task(name, args=args, queue=queue, expires=TICKET_SECONDS)
+        app.send_task(name, args=[*args, ticket.text], queue=queue, expires=TICKET_SECONDS)
     except Exception as error:
         log.warning("ticket_not_sent", channel=key.name, error=str(error))

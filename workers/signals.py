@@ -11,6 +11,7 @@ from cdc_core.clock import SystemClock
 from cdc_core.coordination.client import weaknesses
 from cdc_core.coordination.log_switch import LogSwitch
 from cdc_core.coordination.retention import Retention
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.workers import Workers
 from cdc_core.pipeline.retention_guard import RetentionGuard
 from workers.leader import Leader
@@ -40,7 +41,7 @@ def _start() -> None:
         engine(), workers, settings().worker_slots, LogSwitch(state(), KEYS), SystemClock()
     )
     guard = RetentionGuard(engine().channels, Retention(state(), KEYS), settings().source_channel_prefix)
-    _parts["leader"] = Leader(engine(), workers, guard)
+    _parts["leader"] = Leader(engine(), workers, Shortage(state(), KEYS), guard)
     engine().start()
     _parts["supervisor"].start()
     _parts["leader"].start()
@@ -49,13 +50,14 @@ def _start() -> None:
 
 @worker_shutting_down.connect
 def drain(**_: object) -> None:
-    """SIGTERM: 1. channels are told to leave, 2. each settles, checkpoints and releases, 3. Celery waits for them.
+    """SIGTERM: 1. channels are told to leave, a few at a time, 2. each settles and releases, 3. Celery waits for them.
 
     In a signal handler: nothing is done here but setting flags.
     """
     STOPPING.set()
-    if supervisor := _parts.get("supervisor"):
-        supervisor.wake()
+    for name in ("leader", "supervisor"):
+        if part := _parts.get(name):
+            part.wake()
 
 
 @worker_shutdown.connect

@@ -27,6 +27,9 @@ from workers.stop import STOPPING
 
 RETRY_SECONDS = 1.0
 """After a renewal that failed: a lease lasts for a few of them."""
+LEAVE_AT_ONCE = 20
+LEAVE_SECONDS = 0.2
+"""A process that ends gives away so many at a time: all at once, they would wait seconds for their new workers."""
 WATCHDOG_SECONDS = 30.0
 """A channel that does not return so long after its lease was lost hangs: the process ends, others take over."""
 
@@ -76,7 +79,7 @@ class Supervisor:
             try:
                 with answering():
                     self._beat()
-                wait = RENEW_SECONDS
+                wait = LEAVE_SECONDS if STOPPING.is_set() else RENEW_SECONDS
             except CdcError as error:
                 log.warning("state_unavailable", error=str(error))
                 wait = RETRY_SECONDS
@@ -88,15 +91,21 @@ class Supervisor:
     def _beat(self) -> None:
         running = self._engine.running
         if STOPPING.is_set():
-            for lease in running.values():
-                lease.tell(Order.YIELD)
+            self._hand_over(running)
         self._renew(running)
         if level := self._log_switch.read().level:
             set_level(level)
         self._workers.beat(self._engine.worker, self._slots, stopping=STOPPING.is_set(), about=self._about)
         if clock := self._engine.source_clock:
             self._workers.report_source_clock(Tso.of(clock[0]), clock[1])
-        self._tell(running)
+        if not STOPPING.is_set():
+            self._tell(running)
+
+    def _hand_over(self, running: Mapping[ChannelKey, Lease]) -> None:
+        """The next few, however long those before them take."""
+        staying = [lease for lease in running.values() if not lease.stopping]
+        for lease in staying[:LEAVE_AT_ONCE]:
+            lease.tell(Order.YIELD)
 
     def _renew(self, running: Mapping[ChannelKey, Lease]) -> None:
         sent_at = self._clock.monotonic()

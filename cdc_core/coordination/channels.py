@@ -193,8 +193,11 @@ class ChannelStore:
             )
 
     def ask_to_yield(self, keys: Iterable[ChannelKey]) -> None:
-        """The holders give them back with their next renewal."""
+        """The holders give them back with their next renewal, which they make at once."""
+        asked = list(keys)
         pipe = self._client.pipeline(transaction=False)
-        for key in keys:
+        for key in asked:
             pipe.hset(self._keys.channel(key.task, key.name), "yield", "1")
+        for task in {key.task for key in asked}:
+            pipe.publish(self._keys.wake, task)
         pipe.execute()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
 
@@ -45,6 +46,15 @@ class ChannelKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticket:
+    """An invitation to claim a channel; `worker` '' is any."""
+
+    key: ChannelKey
+    worker: str
+    text: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A lease that was got. `settle_only`: only a batch of unclear fate is to be settled, then leave. `lapsed`: for how
     many seconds the lease before had run out, None when it was given back."""
@@ -64,9 +74,10 @@ class Refusal:
 
 
 class Leases:
-    """The leases of one worker. Raises redis errors; every call is one atomic script."""
+    """The leases of one worker. Raises redis errors; every change is one atomic script."""
 
     def __init__(self, client: redis.Redis, keys: Keys, owner: str) -> None:
+        self._client = client
         self._keys = keys
         self.owner = owner
         self._claim = script(client, "claim")
@@ -99,10 +110,14 @@ class Leases:
         names = [self._keys.channel(key.task, key.name), self._keys.wake]
         return bool(self._release(keys=names, args=[self.owner, epoch, outcome, reason, int(backoff * 1000)]))
 
-    def issue(self, key: ChannelKey, ticket: str, worker: str) -> bool:
-        """Issue a ticket as the leader; `worker` '' is any. False when it is not wanted (ticket.lua)."""
-        names = [self._keys.channel(key.task, key.name), self._keys.leader]
-        return bool(self._ticket(keys=names, args=[self.owner, ticket, worker, TICKET_MS]))
+    def issue(self, tickets: Iterable[Ticket]) -> list[Ticket]:
+        """Issue tickets as the leader, in one trip; answers those that are wanted (ticket.lua)."""
+        asked = list(tickets)
+        pipe = self._client.pipeline(transaction=False)
+        for ticket in asked:
+            names = [self._keys.channel(ticket.key.task, ticket.key.name), self._keys.leader]
+            self._ticket(keys=names, args=[self.owner, ticket.text, ticket.worker, TICKET_MS], client=pipe)
+        return [ticket for ticket, wanted in zip(asked, pipe.execute(), strict=True) if wanted]
 
     def lead(self, seconds: float) -> bool:
         """Become or stay the leader for so long; 0 steps down."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +10,8 @@ import structlog
 
 from cdc_core.coordination.balancer import Unit, place, surplus
 from cdc_core.coordination.channels import ChannelState, ChannelStore
-from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Leases
+from cdc_core.coordination.leases import TICKET_MS, Leases, Ticket
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers, WorkerState
 from cdc_core.model.task import Desired, Task
@@ -18,8 +19,8 @@ from cdc_core.names import CATALOG
 
 log = structlog.get_logger(__name__)
 
-Send = Callable[[ChannelKey, str, str], None]
-"""Sends the Celery message: channel, ticket, worker ('' is any)."""
+Send = Callable[[Sequence[Ticket]], None]
+"""Sends a Celery message for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,38 @@ class _View:
     workers: Sequence[WorkerState]
     now: int
 
+    @property
+    def slots(self) -> Mapping[str, int]:
+        """Of the workers that are not ending."""
+        return {worker.id: worker.slots for worker in self.workers if not worker.stopping}
+
 
 class Reconciler:
     """One pass after the other; each is safe to repeat and to be stopped anywhere."""
 
-    def __init__(self, tasks: TaskStore, channels: ChannelStore, leases: Leases, workers: Workers, send: Send) -> None:
+    def __init__(
+        self,
+        tasks: TaskStore,
+        channels: ChannelStore,
+        leases: Leases,
+        workers: Workers,
+        shortage: Shortage,
+        send: Send,
+    ) -> None:
         self._tasks = tasks
         self._channels = channels
         self._leases = leases
         self._workers = workers
+        self._shortage = shortage
         self._send = send
+        self.moving = False
+        """Whether the last pass has set channels in motion: the next one has more to do, soon."""
 
     def run(self) -> list[Task]:
         """One pass; answers the tasks there are. Raises redis errors and `StateUnavailable`."""
         view = self._look()
         self._clean(view)
-        self._issue(view)
-        self._balance(view)
+        self.moving = self._issue(view) or self._balance(view)
         return list(view.tasks.values())
 
     def _look(self) -> _View:
@@ -65,18 +81,22 @@ class Reconciler:
                 self._tasks.forget(task.id)
                 log.info("task_forgotten", task=task.id)
 
-    def _issue(self, view: _View) -> None:
+    def _issue(self, view: _View) -> bool:
+        """Whether there were vchannels that nobody ran and that have a place now."""
         free = {state.key.member: state for state in view.states if self._wants_ticket(state, view)}
         catalogs = [state for state in free.values() if state.key.name == CATALOG]
         vchannels = [_unit(state) for state in free.values() if state.key.name != CATALOG]
-        slots = {worker.id: worker.slots for worker in view.workers if not worker.stopping}
-        placement = place(vchannels, _held_by_worker(view), slots)
+        placement = place(vchannels, _held_by_worker(view), view.slots)
         if placement.starved:
             log.warning("no_slot_free", channels=placement.starved)
-        for state in catalogs:
-            self._ticket(state.key, "")
-        for member, worker in placement.assigned.items():
-            self._ticket(free[member].key, worker)
+        self._shortage.tell(
+            Counter(free[unit.name].key.task for unit in vchannels if unit.name not in placement.assigned)
+        )
+        tickets = [Ticket(state.key, "") for state in catalogs]
+        tickets += [Ticket(free[member].key, worker) for member, worker in placement.assigned.items()]
+        if tickets:
+            self._send(self._leases.issue(tickets))
+        return bool(placement.assigned)
 
     def _wants_ticket(self, state: ChannelState, view: _View) -> bool:
         if _held(state, view.now) or state.done or _good_ticket(state, view.now) or state.number("backoff") > view.now:
@@ -85,15 +105,12 @@ class Reconciler:
             return True
         return view.tasks[state.key.task].desired is Desired.RUNNING and not state.halted
 
-    def _ticket(self, key: ChannelKey, worker: str) -> None:
-        ticket = uuid.uuid4().hex
-        if self._leases.issue(key, ticket, worker):
-            self._send(key, ticket, worker)
-
-    def _balance(self, view: _View) -> None:
-        workers = [worker.id for worker in view.workers if not worker.stopping]
-        given = set(surplus(_held_by_worker(view), workers))
-        self._channels.ask_to_yield(state.key for state in view.states if state.key.member in given)
+    def _balance(self, view: _View) -> bool:
+        """Whether there are vchannels to be given away. Not while others wait for a place (balancer.surplus)."""
+        given = set(surplus(_held_by_worker(view), view.slots))
+        chosen = (state for state in view.states if state.key.member in given)
+        self._channels.ask_to_yield(state.key for state in chosen if "yield" not in state.fields)
+        return bool(given)
 
 
 def _unit(state: ChannelState) -> Unit:

@@ -195,7 +195,6 @@ class Engine:
 
     def _work(self, claim: Claim, lease: Lease) -> str:
         task = self.tasks.get(claim.key.task)
-        task = self.tasks.get(claim.key.task)
         if task is None:
             raise TaskStopped("the task is not there any more")
         target = self._targets.reach(task.spec.target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import redis
 import structlog
@@ -28,10 +28,10 @@ ROUND_BYTES = 8 << 20
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """An operation of a round and what its answer means."""
+class _Line(NamedTuple):
+    """An operation of a round, whose it is and what its answer means."""
 
+    member: Member
     operation: Operation
     then: Callable[[Answer], None]
 
@@ -140,22 +140,17 @@ class Gate:
         """
         with self._changed:
             lines = self._raises()
-            self._mark_raising(lines, raising=True)
+            for line in lines:
+                line.member.raising = True
         return self._request(lines, least_advance), lambda outcome: self._take_idle(lines, outcome)
 
     def _take_idle(self, lines: Sequence[_Line], outcome: Round | None) -> None:
         with self._changed:
             if outcome:
                 self._take_answers(lines, outcome)
-            self._mark_raising(lines, raising=False)
+            for line in lines:
+                line.member.raising = False
             self._changed.notify_all()
-
-    def _mark_raising(self, lines: Sequence[_Line], *, raising: bool) -> None:
-        """Of those that the lines are about."""
-        keys = {line.operation.key for line in lines}
-        for member in self._members:
-            if member.lease.key in keys:
-                member.raising = raising
 
     # the gate's own thread
 
@@ -277,16 +272,16 @@ class Gate:
             self._recorded(member, mark, answer)
             member.on_commit(flight.batch)
 
-        return _Line(ops.commit(lease.key, lease.epoch, mark.position, mark.resolved), then)
+        return _Line(member, ops.commit(lease.key, lease.epoch, mark.position, mark.resolved), then)
 
     def _abandon(self, flight: Flight) -> _Line:
-        member, lease = flight.member, flight.member.lease
+        member = flight.member
 
         def then(_answer: Answer) -> None:
             member.flight = None
             member.fail(CollectionStopped(flight.abandoned))
 
-        return _Line(self._given_up(lease, flight.abandoned), then)
+        return _Line(member, self._given_up(member.lease, flight.abandoned), then)
 
     def _raises(self) -> list[_Line]:
         lines = []
@@ -308,7 +303,7 @@ class Gate:
                 member.waiting = None
                 member.on_commit(batch)
 
-        return _Line(ops.raise_(lease.key, lease.epoch, mark.position, mark.resolved), then)
+        return _Line(member, ops.raise_(lease.key, lease.epoch, mark.position, mark.resolved), then)
 
     def _leaves(self) -> list[_Line]:
         return [self._leave(member) for member in self._members if member.may_leave]
@@ -321,8 +316,8 @@ class Gate:
             member.left = True
 
         if member.abandon:
-            return _Line(self._given_up(lease, member.abandon), then)
-        return _Line(ops.leave(lease.key, lease.epoch), then)
+            return _Line(member, self._given_up(lease, member.abandon), then)
+        return _Line(member, ops.leave(lease.key, lease.epoch), then)
 
     def _given_up(self, lease: Lease, reason: str) -> Operation:
         return ops.abandon(lease.key, lease.epoch, "" if self._delivery.repeatable else reason)
@@ -351,7 +346,7 @@ class Gate:
             member.flight = Flight(member, batch, outgoing, settles_at=lease.unclear_until)
 
         operation = ops.begin(lease.key, lease.epoch, batch.intent, batch.stamps[-1], len(batch.stamps))
-        return _Line(operation, then)
+        return _Line(member, operation, then)
 
     def _recorded(self, member: Member, mark: Mark, answer: Answer) -> None:
         member.resolved = max(member.resolved, mark.resolved)

@@ -31,6 +31,7 @@ class Subscription:
 
     def __init__(self, vchannel: VChannel, start: Position, limit: Callable[[], int]) -> None:
         self.vchannel = vchannel
+        self._name = vchannel.name
         self.start = start
         self.skip_until = -1  # the queue's order up to which an earlier feed has delivered already
         self.source: TickSource | None = None
@@ -130,7 +131,7 @@ class Subscription:
         with self._ready:
             if tick is None or self._windows or self._outstanding or self._error or tick.order <= self.skip_until:
                 return None
-            if any(_is_due(item, tick) for item in self._open):
+            if self._open and any(_is_due(item, tick) for item in self._open):
                 return None
             return Mark(max(tick.first, self.start.timestamp), self._place(self._open, tick))
 
@@ -140,7 +141,7 @@ class Subscription:
 
     def _place(self, rest: Sequence[Message | DeadLetter], tick: Message) -> Position:
         first = min(rest, key=lambda item: item.order) if rest else tick
-        return Position(self.vchannel.name, first.message_id, max(tick.first, self.start.timestamp))
+        return Position(self._name, first.message_id, max(tick.first, self.start.timestamp))
 
     def resolved(self) -> Tso:
         """The timestamp up to which it was read, for lag; zero when unknown."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdc_core.coordination.leases import LEASE_MS, ChannelKey, Claim, Leases, Order, Refusal
+from cdc_core.coordination.leases import LEASE_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
@@ -177,20 +177,20 @@ def test_the_outcomes_of_a_release(state: State) -> None:
 
 def test_only_the_leader_issues_tickets_and_not_while_one_is_good(state: State) -> None:
     key, leader = state.vchannel(), leases(state, "leader")
-    assert not leader.issue(key, "t1", "w"), "nobody leads yet"
+    assert not leader.issue([Ticket(key, "w", "t1")]), "nobody leads yet"
     assert leader.lead(10)
-    assert not leases(state, "other").issue(key, "t1", "w")
-    assert leader.issue(key, "t1", "w")
+    assert not leases(state, "other").issue([Ticket(key, "w", "t1")])
+    assert leader.issue([Ticket(key, "w", "t1")])
     record = state.fields(key)
     assert (record["ticket"], record["ticket_for"]) == ("t1", "w")
-    assert not leader.issue(key, "t2", "w"), "the first one may still be on its way"
+    assert not leader.issue([Ticket(key, "w", "t2")]), "the first one may still be on its way"
     state.put(key, ticket_at="1")
-    assert leader.issue(key, "t2", "")
+    assert leader.issue([Ticket(key, "", "t2")])
     assert isinstance(leases(state, "w").claim(key, "t2"), Claim)
-    assert not leader.issue(key, "t3", ""), "somebody runs it"
+    assert not leader.issue([Ticket(key, "", "t3")]), "somebody runs it"
     state.expire(key)
-    assert leader.issue(key, "t3", "")
-    assert not leader.issue(ChannelKey("one", "gone_1v0"), "t", "")
+    assert leader.issue([Ticket(key, "", "t3")])
+    assert not leader.issue([Ticket(ChannelKey("one", "gone_1v0"), "", "t")])
 
 
 def test_one_leads_until_it_steps_down_or_is_silent(state: State) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Claim, Leases, Order, Refusal
+from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
 from cdc_core.coordination.reconciler import Reconciler
 from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import Created, TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.connect import MilvusConnect
@@ -29,7 +30,8 @@ class Hands:
         self.leases = Leases(state.client, state.keys, "leader")
         self.workers = Workers(state.client, state.keys)
         self.sent: list[tuple[ChannelKey, str, str]] = []
-        self.reconciler = Reconciler(self.tasks, state.channels, self.leases, self.workers, self._send)
+        self.shortage = Shortage(state.client, state.keys)
+        self.reconciler = Reconciler(self.tasks, state.channels, self.leases, self.workers, self.shortage, self._send)
         assert self.leases.lead(60)
 
     def task(self, name: str = "one") -> None:
@@ -47,8 +49,8 @@ class Hands:
         self.reconciler.run()
         return [ticket for ticket in self.sent[before:] if ticket[0].name != CATALOG]
 
-    def _send(self, key: ChannelKey, ticket: str, worker: str) -> None:
-        self.sent.append((key, ticket, worker))
+    def _send(self, tickets: Sequence[Ticket]) -> None:
+        self.sent += [(ticket.key, ticket.text, ticket.worker) for ticket in tickets]
 
 
 @pytest.fixture
@@ -92,6 +94,21 @@ def test_a_dead_workers_channels_are_given_to_another_when_their_leases_have_run
     hands.state.expire(key)
     ((_, _, to),) = hands.run()
     assert to == "next"
+
+
+def test_more_vchannels_than_slots_is_told_until_there_is_room(hands: Hands) -> None:
+    """Nobody gets more than its slots, the rest waits and is counted by task, and another worker takes it."""
+    hands.worker("small", slots=2)
+    for number in range(5):
+        hands.state.vchannel(number)
+    assert [to for _, _, to in hands.run()] == ["small"] * 2
+    assert hands.shortage.of(["one", "other"]) == {"one": 3}
+    hands.worker("next", slots=2)
+    assert [to for _, _, to in hands.run()] == ["next"] * 2
+    assert hands.shortage.of(["one"]) == {"one": 1}
+    hands.worker("next", slots=3)
+    hands.run()
+    assert hands.shortage.of(["one"]) == {}
 
 
 def test_a_pause_issues_nothing_but_what_is_unsettled(hands: Hands) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.coordination.retention import Retention
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.names import Keys
 from deploy.local import Redis
@@ -55,6 +56,11 @@ def test_get_shows_the_warnings_while_there_are_any(api: Api, state: redis.Redis
     assert "warnings" not in api.ask("get", task_id="one")["data"]["task"]
     Retention(state, Keys()).warn("one", {TOPIC: "it is near"})
     assert api.ask("get", task_id="one")["data"]["task"]["warnings"] == [f"{TOPIC}: it is near"]
+    Shortage(state, Keys()).tell({"one": 3})
+    waiting, _ = api.ask("get", task_id="one")["data"]["task"]["warnings"]
+    assert waiting.startswith("3 vchannels wait")
+    assert _metrics(api)["cdc_slots_missing", ("one",)] == 3
+    state.delete(Keys().shortage)
     Retention(state, Keys()).warn("one", {})
     assert "warnings" not in api.ask("get", task_id="one")["data"]["task"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc_core.coordination.balancer import YIELDS_A_ROUND, Unit, place, surplus
+from cdc_core.coordination.balancer import UNEVEN, YIELDS_A_ROUND, Unit, place, surplus
 
 pytestmark = pytest.mark.unit
 
@@ -59,37 +59,48 @@ def test_a_channel_goes_home_unless_home_has_more_than_its_share() -> None:
 
 def test_without_workers_everything_is_starved() -> None:
     assert place(units(3, "a"), {}, {}).starved == 3
-    assert surplus({}, []) == []
+    assert surplus({}, {}) == []
 
 
 def test_an_even_load_is_left_alone() -> None:
     held = {"v": units(10, "a"), "w": units(11, "b"), "gone": units(50, "c")}
-    assert surplus(held, ["v", "w"]) == []
+    assert surplus(held, {"v": 99, "w": 99}) == []
 
 
 def test_a_new_worker_is_given_a_share_of_the_smallest_groups() -> None:
     held = {"v": [*units(8, "a"), *units(2, "b")], "w": []}
-    given = surplus(held, ["v", "w"])
+    given = surplus(held, {"v": 99, "w": 99})
     assert 0 < len(given) <= 5
     assert {"u-b-0", "u-b-1"} <= set(given)
 
 
-@given(st.lists(st.integers(0, 120), min_size=1, max_size=6), st.integers(1, 40))
-def test_giving_away_ends_and_nothing_goes_to_and_fro(loads: list[int], groups: int) -> None:
-    """Round after round, as what was given away is placed again."""
+def test_a_fifth_worker_is_given_a_fifth() -> None:
+    """The others have a quarter more than their share then, and no more than that."""
+    held = {f"w{number}": units(250, "abcd"[number]) for number in range(4)}
+    assert len(surplus(held, dict.fromkeys([*held, "new"], 400))) == YIELDS_A_ROUND
+
+
+def test_who_has_no_slots_left_wants_nothing() -> None:
+    held = {"big": units(80, "a"), "small": units(10, "b")}
+    assert surplus(held, {"big": 100, "small": 10}) == []
+
+
+@given(st.lists(st.integers(0, 120), min_size=2, max_size=6), st.integers(1, 40), st.integers(0, 60))
+def test_giving_away_ends_and_nothing_goes_to_and_fro(loads: list[int], groups: int, few: int) -> None:
+    """Round after round, as what was given away is placed again; one worker may have few slots."""
     held = {f"w{n}": [Unit(f"{n}-{k}", f"g{k % groups}") for k in range(load)] for n, load in enumerate(loads)}
-    workers = list(held)
+    slots = dict.fromkeys(held, 10_000) | {"w0": max(loads[0], few)}
     for _ in range(100):
-        given = set(surplus(held, workers))
+        given = set(surplus(held, slots))
         assert len(given) <= YIELDS_A_ROUND
         if not given:
             break
         moved = [unit for each in held.values() for unit in each if unit.name in given]
         held = {worker: [unit for unit in each if unit.name not in given] for worker, each in held.items()}
-        for name, worker in place(moved, held, dict.fromkeys(workers, 10_000)).assigned.items():
+        for name, worker in place(moved, held, slots).assigned.items():
             held[worker].append(next(unit for unit in moved if unit.name == name))
     else:
         pytest.fail(f"it never ends: {[len(each) for each in held.values()]}")
-    sizes = [len(each) for each in held.values()]
-    share = sum(sizes) / len(sizes)
-    assert max(sizes) <= max(share * 1.25, share + 2) or min(sizes) >= int(max(1, share))
+    sizes = {worker: len(each) for worker, each in held.items()}
+    with_room = [size for worker, size in sizes.items() if size < slots[worker]]
+    assert max(sizes.values()) - min(with_room) <= UNEVEN

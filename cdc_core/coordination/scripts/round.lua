@@ -6,14 +6,14 @@
 -- timestamp it ever sent), `gate` (the gate where it has a hold).
 --
 -- KEYS: 1 gate, 2 source clock, 3 wake (pub/sub), then the channel hashes of the members
--- ARGV: 1 owner, 2 least advance of a tick in ms ('' grants none), 3 '1' when keep-alive is on, then six per operation:
---       word, number of the member's key (4...), epoch, member, a, b
+-- ARGV: 1 owner, 2 least advance of a tick in ms ('' grants none), 3 '1' when keep-alive is on, 4 the operations as JSON,
+--       in the order of their channels' keys: [[word, epoch, member, a, b], ...]
 --   commit  a = position, b = resolved   the target acknowledged the batch in flight
 --   raise   a = position, b = resolved   nothing came up to `resolved`; takes part in step if it can (join)
 --   begin   a = intent as JSON {to: resolved at its end, ...}, b = "<largest row timestamp> <number of timestamps>"   before anything is sent (I1, I4)
 --   leave   clean stop: no hold any more; refused with a batch in flight
 --   abandon a = reason   the batch can never succeed; it is noted as unsettled, unless there is no reason
--- Answers {tick to send or '', last tick granted, answer, answer, ...}: STEP, BEHIND (of commit, raise), `BASE <ts>` (of begin behind),
+-- Answers, as JSON, [tick to send or '', last tick granted, answer, answer, ...]: STEP, BEHIND (of commit, raise), `BASE <ts>` (of begin behind),
 --   OK, LOST (not the caller's lease), BUSY (a batch is in flight), BACKWARD (I5), NOTHING (no such batch).
 local gate, clock, owner = KEYS[1], KEYS[2], ARGV[1]
 local state = {}
@@ -54,21 +54,11 @@ local function keepalive()
   return ts_floor(ts_text(now_ms() + tonumber(offset) - 1000, 0))
 end
 
-local function join(channel, member, resolved)
-  local last = redis.call('HGET', channel, 'last') or ''
-  if not state['s:' .. member] then
-    local unknown = ts_parts(resolved) == 0 -- no tick of the source was seen yet: a hold that low would stop everybody
-    if unknown or resolved < (state.tick or '') or resolved < last then return 'BEHIND' end
-  end
-  put('s:' .. member, resolved)
-  redis.call('HSET', channel, 'gate', gate)
-  return 'STEP'
-end
-
-local function record(channel, position, resolved)
-  if resolved < (redis.call('HGET', channel, 'resolved') or '') then return false end
-  redis.call('HSET', channel, 'position', position, 'resolved', resolved)
-  return true
+-- Whether a member may be in step from `resolved` on; `last` is the highest timestamp it ever sent.
+local function may_join(member, resolved, last)
+  if state['s:' .. member] then return true end
+  local unknown = ts_parts(resolved) == 0 -- no tick of the source was seen yet: a hold that low would stop everybody
+  return not (unknown or resolved < (state.tick or '') or resolved < (last or ''))
 end
 
 local operations = {}
@@ -79,17 +69,15 @@ function operations.commit(channel, member, position, resolved)
     if fields[3] < resolved then return 'NOTHING' end
     return state['s:' .. member] and 'STEP' or 'BEHIND' -- done before: the answer was lost
   end
-  if not record(channel, position, resolved) then return 'BACKWARD' end
+  if resolved < (fields[3] or '') then return 'BACKWARD' end
+  redis.call('HSET', channel, 'position', position, 'resolved', resolved)
   put('top', later(state.top, fields[2]))
   drop('b:' .. member)
   redis.call('HDEL', channel, 'inflight', 'base', 'gate')
-  return join(channel, member, resolved) -- I2: the hold rises with the record
-end
-
-function operations.raise(channel, member, position, resolved)
-  if redis.call('HEXISTS', channel, 'inflight') == 1 then return 'BUSY' end
-  if not record(channel, position, resolved) then return 'BACKWARD' end
-  return join(channel, member, resolved)
+  if not may_join(member, resolved, fields[2]) then return 'BEHIND' end
+  put('s:' .. member, resolved) -- I2: the hold rises with the record
+  redis.call('HSET', channel, 'gate', gate)
+  return 'STEP'
 end
 
 function operations.leave(channel, member)
@@ -131,7 +119,42 @@ function operations.begin(channel, member, intent, range)
   return 'BASE ' .. base
 end
 
+-- Nearly all operations are raises, of every idle vchannel twice a second: one read and one write each, and the holds
+-- of all of them in one write behind their records and before a tick is granted.
+local raised = {}
+
+local function put_holds()
+  local flat = {}
+  for _, hold in ipairs(raised) do
+    if state[hold] then -- none of who has left since
+      flat[#flat + 1] = hold
+      flat[#flat + 1] = state[hold]
+    end
+  end
+  raised = {}
+  for i = 1, #flat, 1000 do redis.call('HSET', gate, unpack(flat, i, math.min(i + 999, #flat))) end
+end
+
+local function raise(channel, epoch, member, position, resolved)
+  local fields = redis.call('HMGET', channel, 'owner', 'epoch', 'inflight', 'resolved', 'last', 'gate')
+  if fields[1] ~= owner or fields[2] ~= epoch then return 'LOST' end
+  if fields[3] then return 'BUSY' end
+  if resolved < (fields[4] or '') then return 'BACKWARD' end
+  local hold, step = 's:' .. member, may_join(member, resolved, fields[5])
+  if step then
+    state[hold] = resolved
+    raised[#raised + 1] = hold
+  end
+  if step and fields[6] ~= gate then
+    redis.call('HSET', channel, 'position', position, 'resolved', resolved, 'gate', gate)
+  else
+    redis.call('HSET', channel, 'position', position, 'resolved', resolved)
+  end
+  return step and 'STEP' or 'BEHIND'
+end
+
 local function grant()
+  put_holds()
   local bound = least('s:b:')
   local tick
   if bound then
@@ -151,20 +174,25 @@ end
 
 local answer = {'', ''}
 local granted = false
-for i = 4, #ARGV, 6 do
-  local word, channel = ARGV[i], KEYS[tonumber(ARGV[i + 1])]
+local given = cjson.decode(ARGV[4])
+for i, operation in ipairs(given) do
+  local word, epoch, member, a, b = unpack(operation)
+  local channel = KEYS[3 + i]
   if word == 'begin' and not granted then
     granted = true
     if ARGV[2] ~= '' then answer[1] = grant() end
   end
-  if mine(channel, owner, ARGV[i + 2]) then
-    answer[#answer + 1] = operations[word](channel, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  if word == 'raise' then
+    answer[#answer + 1] = raise(channel, epoch, member, a, b)
+  elseif mine(channel, owner, epoch) then
+    answer[#answer + 1] = operations[word](channel, member, a, b)
   else
     answer[#answer + 1] = 'LOST'
   end
 end
 if not granted and ARGV[2] ~= '' then answer[1] = grant() end
+put_holds()
 answer[2] = state.tick or ''
 -- Rows wait for others that may be able to raise their holds.
-if #ARGV > 3 and (state.top or '') > (state.tick or '') then redis.call('PUBLISH', KEYS[3], 'gate ' .. gate) end
-return answer
+if #given > 0 and (state.top or '') > (state.tick or '') then redis.call('PUBLISH', KEYS[3], 'gate ' .. gate) end
+return cjson.encode(answer)

@@ -1,0 +1,34 @@
+"""The workers' Celery application with a synthetic source and target: `celery -A bench.synthetic.app worker`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.synthetic.moves import Moves
+from bench.synthetic.shape import LOAD_KEY, Load, Shape
+from bench.synthetic.source import SyntheticQueue, synthetic_catalog
+from bench.synthetic.target import SyntheticTarget
+from cdc_core.pipeline.transport import Replicated
+from workers import process
+from workers.app import app
+
+__all__ = ["app"]
+
+_shape = Shape.from_environment()
+_directory = Path(os.environ["BENCH_DIRECTORY"])
+
+
+def _target(*_: object) -> tuple[Replicated, SyntheticTarget]:
+    target = SyntheticTarget(_shape, _directory / f"sent-{os.getpid()}")
+    return Replicated(target), target
+
+
+def _load() -> Load:
+    return Load.parse(process.state().get(LOAD_KEY))
+
+
+process.open_source_queue = lambda _settings: SyntheticQueue(_shape, _load)
+process.open_source_catalog = lambda _settings: synthetic_catalog(_shape)
+process.open_target = _target
+Moves(_directory / f"moves-{os.getpid()}").watch()
