@@ -151,8 +151,9 @@ class Engine:
         key = ChannelKey(task, name)
         sent_at = self._clock.monotonic()
         try:
+            self.tasks.check()
             claim = self.leases.claim(key, ticket)
-        except redis.RedisError as error:
+        except (redis.RedisError, CdcError) as error:
             log.warning("claim_failed", channel=name, error=str(error))
             return "unavailable"
         if isinstance(claim, Refusal):
@@ -194,7 +195,6 @@ class Engine:
         return outcome or lease.order.value.lower()
 
     def _work(self, claim: Claim, lease: Lease) -> str:
-        task = self.tasks.get(claim.key.task)
         task = self.tasks.get(claim.key.task)
         if task is None:
             raise TaskStopped("the task is not there any more")
