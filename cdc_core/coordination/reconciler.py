@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cdc_core.coordination.balancer import Unit, place, surplus
+from cdc_core.coordination.balancer import Unit, place, spread, surplus
 from cdc_core.coordination.channels import ChannelState, ChannelStore
 from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Leases
 from cdc_core.coordination.tasks import TaskStore
@@ -67,15 +67,15 @@ class Reconciler:
 
     def _issue(self, view: _View) -> None:
         free = {state.key.member: state for state in view.states if self._wants_ticket(state, view)}
-        catalogs = [state for state in free.values() if state.key.name == CATALOG]
+        catalogs = [member for member, state in free.items() if state.key.name == CATALOG]
         vchannels = [_unit(state) for state in free.values() if state.key.name != CATALOG]
         slots = {worker.id: worker.slots for worker in view.workers if not worker.stopping}
         placement = place(vchannels, _held_by_worker(view), slots)
         if placement.starved:
             log.warning("no_slot_free", channels=placement.starved)
-        for state in catalogs:
-            self._ticket(state.key, "")
-        for member, worker in placement.assigned.items():
+        # Catalogs by name, too: of the common queue a ticket may go to who is gone, where Redis has not seen that yet.
+        chosen = {**spread(catalogs, _catalogs_held(view)), **placement.assigned}
+        for member, worker in chosen.items():
             self._ticket(free[member].key, worker)
 
     def _wants_ticket(self, state: ChannelState, view: _View) -> bool:
@@ -108,6 +108,12 @@ def _held(state: ChannelState, now: int) -> bool:
 
 def _good_ticket(state: ChannelState, now: int) -> bool:
     return "ticket" in state.fields and state.number("ticket_at") + TICKET_MS > now
+
+
+def _catalogs_held(view: _View) -> Mapping[str, int]:
+    """How many each worker runs that may be given more."""
+    owners = [state.owner for state in view.states if state.key.name == CATALOG and _held(state, view.now)]
+    return {worker.id: owners.count(worker.id) for worker in view.workers if not worker.stopping}
 
 
 def _held_by_worker(view: _View) -> Mapping[str, Sequence[Unit]]:
