@@ -46,17 +46,19 @@ servers: install ## a source, a standby, Redis (QUEUE=natsmq, or with a broker k
 test: install ## all tests that this machine can run; CI=1 makes a missing server a failure
 	$(PYTEST)
 
-.PHONY: unit contract integration chaos e2e
+.PHONY: unit contract integration e2e
 unit: install ## tests without I/O
 	$(PYTEST) -m unit
 contract: install ## one suite per Protocol, on the memory twin and on the real thing
 	$(PYTEST) -m contract
 integration: install ## tests with real servers
 	$(PYTEST) -m integration
-chaos: install ## tests with real servers and real kills
-	$(PYTEST) -m chaos
 e2e: install ## whole runs
 	$(PYTEST) -m e2e
+
+.PHONY: chaos
+chaos: install ## tests with real servers and real kills, hangs and cut wires: all, `make test` has the short ones
+	CDC_TEST_CHAOS=full $(PYTEST) -m chaos
 
 .PHONY: soak
 soak: install ## random scripts with kills and pauses: 20 on Kafka, 5 on RocksMQ, 5 on Pulsar (an hour; SEEDS=7 for one)

@@ -55,7 +55,7 @@ def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retenti
     def cdc() -> Response:
         if request.method != "POST":
             return answer(405, f"the method {request.method} is not supported, expected POST")
-        return _handle(types)
+        return _handle(types, store)
 
     @routes.get("/healthz")
     def healthz() -> Response:
@@ -72,6 +72,7 @@ def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retenti
     @routes.get("/metrics")
     def metrics() -> tuple[Response, int]:
         try:
+            store.check()
             return Response(exposition(store, retention, shortage), content_type=CONTENT_TYPE), 200
         except CdcError as error:
             return Response(f"# {error}\n", content_type=CONTENT_TYPE), 503
@@ -93,14 +94,16 @@ def answer(code: int, message: str = "", data: dict[str, Any] | None = None) -> 
     return jsonify(content)
 
 
-def _handle(types: Mapping[str, Handler]) -> Response:
+def _handle(types: Mapping[str, Handler], store: TaskStore) -> Response:
     started = time.monotonic()
     kind = "unknown"
     try:
         name, data = _envelope(body.parse(request), types)
         kind = name
         schema, run = types[kind]
-        response, code, message = run(load(schema, data)), 200, ""
+        loaded = load(schema, data)
+        store.check()
+        response, code, message = run(loaded), 200, ""
     except CdcError as error:
         response, code, message = None, code_of(error), _worded(kind, error)
     log = _logger.bind(request_type=kind, code=int(code), seconds=round(time.monotonic() - started, 3))

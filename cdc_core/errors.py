@@ -5,6 +5,7 @@ CdcError
 │   ├── SourceUnavailable     the source's queue or etcd does not answer
 │   ├── TargetUnavailable     the target does not answer, restarts, or is not ready
 │   └── StateUnavailable      Redis does not answer
+│       └── StateLost         Redis answers, and does not hold the state that it held
 ├── Fatal                     it will not pass by itself
 │   ├── CollectionStopped     one collection cannot go on; the others do
 │   │   ├── PositionTrimmed   the queue no longer has the position: messages are gone
@@ -47,6 +48,16 @@ class TargetUnavailable(Retryable):
 
 class StateUnavailable(Retryable):
     """Redis does not answer."""
+
+
+class StateLost(StateUnavailable):
+    """Redis answers, and does not hold the state that it held: nothing may be done as if there were no tasks."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"the Redis of the state (CDC_REDIS_URL) has lost the state {origin}: restore it, and all goes on by "
+            "itself; to begin anew, end all processes, empty the standby, start them and make the tasks again"
+        )
 
 
 class Fatal(CdcError):

@@ -46,6 +46,7 @@ class Keys:
     """The Redis keys of the state, all below one prefix.
 
     schema                        text: SCHEMA_VERSION
+    origin                        text: the name of this state, never changed (coordination/origin.py)
     tasks                         set: task ids, also those being deleted
     tasks-revision                number: grows when a task is made or deleted
     task:<id>                     hash: spec, begin, desired, state, reason, created
@@ -77,6 +78,7 @@ class Keys:
     def __init__(self, prefix: str = "cdc:") -> None:
         self.prefix = prefix
         self.schema = f"{prefix}schema"
+        self.origin = f"{prefix}origin"
         self.tasks = f"{prefix}tasks"
         self.tasks_revision = f"{prefix}tasks-revision"
         self.log_level = f"{prefix}log-level"

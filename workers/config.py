@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from kombu.entity import Queue
 
@@ -17,6 +18,7 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
     """For the worker incarnation `worker`."""
     return {
         "broker_url": settings.broker_url,
+        "broker_transport": _transport(settings.broker_url),
         "broker_transport_options": {
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
@@ -26,6 +28,8 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
         },
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
+        # A Redis that takes no writes (a replica, a full memory) refuses: that passes, like one that is away.
+        "broker_channel_error_retry": True,
         # Early acknowledgement: with acks_late a task longer than the visibility time-out is started a second time,
         # and a restart of Redis ends the worker. A lost ticket is issued again (reconciler).
         "task_acks_late": False,
@@ -47,3 +51,8 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
         "event_queue_ttl": 60,
         "event_queue_expires": 120,
     }
+
+
+def _transport(url: str) -> str | None:
+    """None is what the URL says."""
+    return "workers.transport:Transport" if urlsplit(url).scheme in ("redis", "rediss") else None

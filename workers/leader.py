@@ -96,6 +96,7 @@ class Leader:
         if STOPPING.is_set():
             self._step_down()
             return
+        self._engine.tasks.check()  # who leads an emptied state would tick the target past rows that are not there
         led = self._engine.leads
         self._engine.leads = self._engine.leases.lead(LEAD_SECONDS)
         if self._engine.leads:

@@ -17,7 +17,7 @@ from cdc_core.coordination.leases import RENEW_SECONDS, ChannelKey, Order
 from cdc_core.coordination.log_switch import WAKE as LOG_WAKE
 from cdc_core.coordination.log_switch import LogSwitch
 from cdc_core.coordination.workers import Workers
-from cdc_core.errors import CdcError
+from cdc_core.errors import CdcError, StateLost
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.engine import Engine
 from cdc_core.pipeline.lease import Lease
@@ -80,6 +80,11 @@ class Supervisor:
                 with answering():
                     self._beat()
                 wait = LEAVE_SECONDS if STOPPING.is_set() else RENEW_SECONDS
+            except StateLost as error:
+                log.error("leases_lost", error=str(error))
+                for lease in self._engine.running.values():
+                    lease.tell(Order.LOST)  # they were of the state that is gone
+                wait = RETRY_SECONDS
             except CdcError as error:
                 log.warning("state_unavailable", error=str(error))
                 wait = RETRY_SECONDS
@@ -90,6 +95,7 @@ class Supervisor:
 
     def _beat(self) -> None:
         running = self._engine.running
+        self._engine.tasks.check()
         if STOPPING.is_set():
             self._hand_over(running)
         self._renew(running)

@@ -62,6 +62,16 @@ def _choose(
     return min(open_, key=lambda worker: (load[worker], -homes[unit.group][worker], worker), default=None)
 
 
+def spread(catalogs: Sequence[str], held: Mapping[str, int]) -> Mapping[str, str]:
+    """Catalog -> worker; `held` is how many each live worker runs. '' (any) when none is alive."""
+    load = Counter(dict(held))
+    assigned: dict[str, str] = {}
+    for name in sorted(catalogs):
+        assigned[name] = min(held, key=lambda worker: (load[worker], worker), default="")
+        load[assigned[name]] += 1
+    return assigned
+
+
 def surplus(held: Mapping[str, Sequence[Unit]], slots: Mapping[str, int]) -> list[str]:
     """Channels that should be given away, so that workers with less than their share get some; at most a few.
 

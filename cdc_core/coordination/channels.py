@@ -67,6 +67,7 @@ class ChannelStore:
         self._client = client
         self._keys = keys
         self._forget = script(client, "forget")
+        self._checkpoint = script(client, "checkpoint")
 
     def put_catalog(self, task: str) -> None:
         """So that the reconciler issues tickets for it."""
@@ -143,14 +144,14 @@ class ChannelStore:
             pipe.hmget(self._keys.channel(key.task, key.name), "resolved", "done")
         return [None if done or text is None else Tso.parse(text) for text, done in pipe.execute()]
 
-    def checkpoint(self, key: ChannelKey, position: Position, passed: Iterable[str]) -> None:
-        """The catalog's own place on the op channel; the ids `passed` need not be remembered any more."""
-        channel = self._keys.channel(key.task, key.name)
-        pipe = self._client.pipeline()
-        pipe.hset(channel, "position", position.to_base64())
-        pipe.hset(channel, "resolved", position.timestamp.text)
-        pipe.srem(self._keys.ops(key.task), *passed)
-        pipe.execute()
+    def checkpoint(self, key: ChannelKey, epoch: str, position: Position, passed: Iterable[str]) -> bool:
+        """The catalog's own place on the op channel; the ids `passed` need not be remembered any more.
+
+        False when it is somebody else's now: nothing was recorded.
+        """
+        names = [self._keys.channel(key.task, key.name), self._keys.ops(key.task)]
+        args = [epoch, position.to_base64(), position.timestamp.text, *passed]
+        return bool(self._checkpoint(keys=names, args=args))
 
     def operation_done(self, task: str, message_id: str) -> None:
         """It was applied; one before it may still wait."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cdc_core.coordination.balancer import Unit, place, surplus
+from cdc_core.coordination.balancer import Unit, place, spread, surplus
 from cdc_core.coordination.channels import ChannelState, ChannelStore
 from cdc_core.coordination.leases import TICKET_MS, Leases, Ticket
 from cdc_core.coordination.shortage import Shortage
@@ -84,7 +84,7 @@ class Reconciler:
     def _issue(self, view: _View) -> bool:
         """Whether there were vchannels that nobody ran and that have a place now."""
         free = {state.key.member: state for state in view.states if self._wants_ticket(state, view)}
-        catalogs = [state for state in free.values() if state.key.name == CATALOG]
+        catalogs = [member for member, state in free.items() if state.key.name == CATALOG]
         vchannels = [_unit(state) for state in free.values() if state.key.name != CATALOG]
         placement = place(vchannels, _held_by_worker(view), view.slots)
         if placement.starved:
@@ -92,8 +92,9 @@ class Reconciler:
         self._shortage.tell(
             Counter(free[unit.name].key.task for unit in vchannels if unit.name not in placement.assigned)
         )
-        tickets = [Ticket(state.key, "") for state in catalogs]
-        tickets += [Ticket(free[member].key, worker) for member, worker in placement.assigned.items()]
+        # Catalogs by name, too: of the common queue a ticket may go to who is gone, where Redis has not seen that yet.
+        chosen = {**spread(catalogs, _catalogs_held(view)), **placement.assigned}
+        tickets = [Ticket(free[member].key, worker) for member, worker in chosen.items()]
         if tickets:
             self._send(self._leases.issue(tickets))
         return bool(placement.assigned)
@@ -125,6 +126,12 @@ def _held(state: ChannelState, now: int) -> bool:
 
 def _good_ticket(state: ChannelState, now: int) -> bool:
     return "ticket" in state.fields and state.number("ticket_at") + TICKET_MS > now
+
+
+def _catalogs_held(view: _View) -> Mapping[str, int]:
+    """How many each worker runs that may be given more."""
+    owners = [state.owner for state in view.states if state.key.name == CATALOG and _held(state, view.now)]
+    return {worker.id: owners.count(worker.id) for worker in view.workers if not worker.stopping}
 
 
 def _held_by_worker(view: _View) -> Mapping[str, Sequence[Unit]]:

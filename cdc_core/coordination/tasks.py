@@ -12,6 +12,7 @@ import redis
 
 from cdc_core.coordination.client import answering
 from cdc_core.coordination.dead_letters import DeadLetters
+from cdc_core.coordination.origin import Origin
 from cdc_core.coordination.scripts import script
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.errors import CdcError
@@ -87,14 +88,20 @@ class TaskStore:
         self._client = client
         self._keys = keys
         self._secrets = secrets
+        self._origin = Origin(client, keys)
         self._create = script(client, "task_create")
         self._desire = script(client, "task_desire")
         self._stop = script(client, "task_stop")
 
     def check(self) -> None:
-        """Redis answers and holds this version's state, or none yet."""
+        """Redis answers and holds this version's state, the one it held at the first check.
+
+        :raises StateLost: it does not hold that any more.
+        """
         with answering():
-            _check_schema(cast("str | None", self._client.get(self._keys.schema)))
+            schema, origin = cast("list[str | None]", self._client.mget(self._keys.schema, self._keys.origin))
+            _check_schema(schema)
+            self._origin.check(origin)
 
     def create(self, task: Task, revision: str, limit: int) -> Created:
         """Store it, with its catalog's record, if the tasks are still those of `Snapshot.revision`."""

@@ -66,5 +66,5 @@ class Workers:
         return found
 
     def report_source_clock(self, tick: Tso, age: float) -> None:
-        """The newest tick of the source, seen `age` seconds ago."""
-        self._clock(keys=[self._keys.source_clock], args=[tick.ms, int(age * 1000)])
+        """The newest tick of the source, seen `age` seconds ago; left out on a state that was emptied."""
+        self._clock(keys=[self._keys.source_clock, self._keys.origin], args=[tick.ms, int(age * 1000)])

@@ -151,8 +151,9 @@ class Engine:
         key = ChannelKey(task, name)
         sent_at = self._clock.monotonic()
         try:
+            self.tasks.check()
             claim = self.leases.claim(key, ticket)
-        except redis.RedisError as error:
+        except (redis.RedisError, CdcError) as error:
             log.warning("claim_failed", channel=name, error=str(error))
             return "unavailable"
         if isinstance(claim, Refusal):

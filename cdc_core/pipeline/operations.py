@@ -11,7 +11,7 @@ import structlog
 from cdc_core import backoff
 from cdc_core.codec.operation import OF_DATABASES, OF_USERS, Operation, OperationKind
 from cdc_core.coordination.leases import ChannelKey
-from cdc_core.errors import Fatal, Retryable, TargetUnavailable
+from cdc_core.errors import Fatal, LeaseLost, Retryable, TargetUnavailable
 from cdc_core.model.catalog import Catalog, ObjectState
 from cdc_core.model.position import Position
 from cdc_core.model.task import ANY
@@ -224,7 +224,9 @@ class Operations:
             passed.append(last.message_id.hex())
         if last:
             position = Position(self._feed.channel, last.message_id, last.timestamp)
-            self._context.channels.checkpoint(self._context.lease.key, position, passed)
+            lease = self._context.lease
+            if not self._context.channels.checkpoint(lease.key, lease.epoch, position, passed):
+                raise LeaseLost(f"{lease.key.name} is somebody else's now")
 
 
 def _names(operation: Operation) -> set[tuple[str, str]]:

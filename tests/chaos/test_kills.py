@@ -12,36 +12,22 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from cdc_core.coordination.channels import ChannelStore
 from cdc_core.names import Keys
 from deploy.local import Server
-from deploy.local.system import Worker
+from tests.chaos.outcome import all_is_well, who_holds_something
 from tests.replication import QUEUES, Replication, await_that
 from tests.workload import Shape, Workload, make_collection, rows
 
 KILLS = int(os.environ.get("CDC_TEST_KILLS", "3"))
-SEED = int(os.environ.get("CDC_TEST_SEED", "1"))
 
 SERVERS = ["redis", *(broker for broker in ("kafka", "pulsar") if broker in QUEUES), "target", "source", "etcd"]
 
 pytestmark = [pytest.mark.chaos, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> random.Random:
-    """Another sequence for each test."""
-    return random.Random(f"{SEED} {request.node.name}")
-
-
-@pytest.fixture
-def work(replication: Replication, rng: random.Random) -> Iterator[Workload]:
-    with Workload(replication.stack.source.uri, seed=rng.randrange(10_000), collections=6) as work:
-        yield work
-    replication.gone(work.names)
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
@@ -58,7 +44,7 @@ def test_a_worker_ends_at_any_moment(replication: Replication, work: Workload, r
         time.sleep(rng.choice([0, 0, 5, 20]))
         worker.start().wait_ready()
     work.stop()
-    _all_is_well(replication, work)
+    all_is_well(replication, work)
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
@@ -78,7 +64,7 @@ def test_a_worker_ends_during_catch_up(replication: Replication, work: Workload,
             getattr(worker, end)()
             worker.start().wait_ready()
     work.stop()
-    _all_is_well(replication, work)
+    all_is_well(replication, work)
 
 
 def test_all_workers_are_killed_at_once(replication: Replication, work: Workload, rng: random.Random) -> None:
@@ -91,7 +77,7 @@ def test_all_workers_are_killed_at_once(replication: Replication, work: Workload
         time.sleep(rng.choice([0, 10]))
         replication.system.start()
     work.stop()
-    _all_is_well(replication, work)
+    all_is_well(replication, work)
 
 
 def test_pause_and_resume_under_load(replication: Replication, work: Workload, rng: random.Random) -> None:
@@ -103,7 +89,7 @@ def test_pause_and_resume_under_load(replication: Replication, work: Workload, r
         time.sleep(rng.choice([0, 0.1, 1, rng.uniform(2, 8)]))
         replication.api.resume(replication.task)
     work.stop()
-    _all_is_well(replication, work)
+    all_is_well(replication, work)
 
 
 @pytest.mark.parametrize("which", SERVERS)
@@ -129,7 +115,7 @@ def test_a_server_is_killed_and_comes_back(
         replication.equal_but_for_the_source(work.names)
         replication.running()
     else:
-        _all_is_well(replication, work)
+        all_is_well(replication, work)
     assert [process.pid for process in replication.system.processes] == pids
 
 
@@ -148,7 +134,7 @@ def test_a_worker_and_the_target_are_killed_together(
     time.sleep(rng.uniform(0, 5))
     worker.start().wait_ready()
     work.stop()
-    _all_is_well(replication, work)
+    all_is_well(replication, work)
 
 
 def test_what_a_killed_worker_held_is_taken_over(
@@ -162,7 +148,7 @@ def test_what_a_killed_worker_held_is_taken_over(
     make_collection(replication.source, name, Shape(shards=4))
     replication.source.insert(name, list(rows(100)))
     replication.equal([name])
-    worker = _who_holds_something(replication, rng)
+    worker = who_holds_something(replication.system.workers, replication, rng)
     held = worker.id
     worker.kill()
     began = time.monotonic()
@@ -178,15 +164,3 @@ def test_what_a_killed_worker_held_is_taken_over(
     worker.start().wait_ready()
     replication.source.drop_collection(name)
     replication.gone([name])
-
-
-def _who_holds_something(replication: Replication, rng: random.Random) -> Worker:
-    owners = {state.owner for state in ChannelStore(replication.state, Keys()).of_task(replication.task)}
-    return rng.choice([worker for worker in replication.system.workers if worker.id in owners])
-
-
-def _all_is_well(replication: Replication, work: Workload) -> None:
-    found = replication.equal(work.names)
-    replication.running()
-    rows = sum(each.count_source for each in found)
-    print(f"equal: {rows} rows after {work.done} operations, {len(work.errors)} refused {work.errors[:2]}")  # noqa: T201

@@ -220,6 +220,7 @@ class Cluster:
         self.client = redis.Redis.from_url(url, decode_responses=True)
         self.channels = ChannelStore(self.client, self.keys)
         self.tasks = TaskStore(self.client, self.keys, Secrets(None))
+        self.tasks.check()
         self.recorder = Recorder(self.client, self.keys, TARGET.identity)
         self.workers: list[Worker] = []
         self._url = url

@@ -23,6 +23,7 @@ class State:
     def __init__(self, url: str) -> None:
         self.keys = Keys(f"t{uuid.uuid4().hex[:10]}:")
         self.client = redis.Redis.from_url(url, decode_responses=True)
+        self.client.set(self.keys.origin, "a test")
         self.channels = ChannelStore(self.client, self.keys)
 
     def task(self, task: str = "one", desired: str = "RUNNING", state: str = "Running") -> None:

@@ -10,6 +10,7 @@ from cdc_core.coordination.leases import LEASE_MS, ChannelKey, Claim, Leases, Or
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
+from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from deploy.local import Redis
 from tests.contract.state import State
@@ -156,6 +157,30 @@ def test_who_does_not_hold_a_lease_cannot_release_it(state: State, owner: str, e
     assert not leases(state, owner).release(key, epoch, outcome="done")
     assert "done" not in state.fields(key)
     assert state.fields(key)["owner"] == "w"
+
+
+def test_a_catalogs_checkpoint_is_refused_when_somebody_else_has_claimed_it_since(state: State) -> None:
+    """A catalog that was frozen beyond its lease must not put the operations' place back."""
+    key = state.catalog()
+    late, now = state.claimed(key, "w").epoch, Position("op", b"\2", Tso.of(2_000))
+    state.expire(key)
+    epoch = state.claimed(key, "v").epoch
+    assert state.channels.checkpoint(key, epoch, now, [])
+    assert not state.channels.checkpoint(key, late, Position("op", b"\1", Tso.of(1_000)), [])
+    assert state.channels.place(key) == (now, now.timestamp)
+
+
+def test_a_catalogs_resolved_timestamp_never_goes_back(state: State) -> None:
+    """The op channel's order is not always that of its timestamps; its place is the position."""
+    key = state.catalog()
+    epoch = state.claimed(key, "w").epoch
+    state.channels.operation_done("one", "aa")
+    state.channels.operation_done("one", "bb")
+    assert state.channels.checkpoint(key, epoch, Position("op", b"\1", Tso.of(2_000)), ["aa"])
+    later = Position("op", b"\2", Tso.of(1_000))
+    assert state.channels.checkpoint(key, epoch, later, [])
+    assert state.channels.place(key) == (later, Tso.of(2_000))
+    assert state.channels.done_operations("one") == {"bb"}
 
 
 def test_the_outcomes_of_a_release(state: State) -> None:

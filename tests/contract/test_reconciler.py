@@ -73,6 +73,18 @@ def test_what_nobody_runs_gets_one_ticket_that_its_worker_can_use(hands: Hands) 
     assert worker.claim(key, ticket) == Refusal("STALE"), "delivered twice"
 
 
+def test_catalogs_are_given_to_who_is_alive_and_has_the_fewest(hands: Hands) -> None:
+    """By name: a worker whose connection is half open would take a ticket out of the common queue, for nobody."""
+    hands.task("two")
+    hands.task("three")
+    for name in ("a", "b"):
+        hands.worker(name)
+    hands.worker("c", stopping=True)
+    hands.run()
+    given = [worker for key, _, worker in hands.sent if key.name == CATALOG]
+    assert sorted(given) in (["a", "a", "b"], ["a", "b", "b"])
+
+
 def test_a_lost_ticket_is_issued_again_after_its_time_and_the_old_one_is_void(hands: Hands) -> None:
     worker, key = hands.worker("w"), hands.state.vchannel(1)
     ((_, lost, _),) = hands.run()

@@ -13,6 +13,7 @@ from cdc_core.names import BROKER_PREFIX
 from cdc_core.settings import Settings
 from deploy.local import Redis
 from workers.config import celery_config
+from workers.ticket import is_ticket
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +24,7 @@ def test_a_ticket_is_a_celery_message_on_the_common_queue(redis_server: Redis) -
     with redis.Redis.from_url(redis_server.url(7)) as broker:
         (raw,) = broker.lrange("cdc:celery:cdc", 0, -1)
     tickets.close()
+    assert is_ticket(raw)
     message = json.loads(raw)
     assert message["headers"]["task"] == "cdc.catalog"
     assert message["headers"]["argsrepr"] == "['one', 'api']"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc_core.coordination.balancer import UNEVEN, YIELDS_A_ROUND, Unit, place, surplus
+from cdc_core.coordination.balancer import UNEVEN, YIELDS_A_ROUND, Unit, place, spread, surplus
 
 pytestmark = pytest.mark.unit
 
@@ -104,3 +104,9 @@ def test_giving_away_ends_and_nothing_goes_to_and_fro(loads: list[int], groups: 
     sizes = {worker: len(each) for worker, each in held.items()}
     with_room = [size for worker, size in sizes.items() if size < slots[worker]]
     assert max(sizes.values()) - min(with_room) <= UNEVEN
+
+
+def test_catalogs_are_spread_over_who_has_the_fewest() -> None:
+    assert spread(["x", "y", "z"], {"a": 1, "b": 0}) == {"x": "b", "y": "a", "z": "b"}
+    assert spread(["x"], {}) == {"x": ""}
+    assert spread([], {"a": 0}) == {}
