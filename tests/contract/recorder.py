@@ -16,6 +16,7 @@ from cdc_core.model.plan import Plan
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from cdc_core.source.base import Record
+from tests.invariants import off_grid, other_bytes, straddling
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,8 @@ def _broken_by_message(event: Sent, before: bytes) -> list[str]:
     if not event.intent:
         found.append(f"I4 {what}: sent without an intent")
     if event.payload != before:
-        found.append(f"I4 {what}: sent again with other bytes")
-    if event.stamps[0].cell != event.stamps[-1].cell:
-        found.append(f"I6 {what}: rows from {event.stamps[0].text} to {event.stamps[-1].text}")
-    return found
+        found.append(other_bytes(what))
+    return found + straddling(what, event.stamps[0], event.stamps[-1])
 
 
 def _broken_by_tick(event: Ticked) -> list[str]:
@@ -92,9 +91,7 @@ def _broken_by_tick(event: Ticked) -> list[str]:
     ]
     if event.tick.text > event.granted:
         found.append(f"I3 tick {event.tick.text} at {event.gate} above the granted one, {event.granted or 'none'}")
-    if event.tick != event.tick.floor():
-        found.append(f"I6 tick {event.tick.text} at {event.gate} off the grid")
-    return found
+    return found + off_grid(event.tick, event.gate)
 
 
 @dataclass
