@@ -63,6 +63,9 @@ class MilvusCatalog:
     def collections(self, database: str) -> frozenset[str]:
         return frozenset(self._shown(database).collection_names)
 
+    def ids(self, database: str) -> frozenset[int]:
+        return frozenset(self._shown(database).collection_ids)
+
     def describe(self, database: str, name: str) -> TargetCollection | None:
         answer = self._described(database, name)
         if answer is None or _is_alias(name, answer):

@@ -58,7 +58,7 @@ def test_a_target_that_is_no_standby_any_more_stops_the_task(replication: Replic
 
 def test_a_collection_that_was_dropped_by_hand_stops_alone(replication: Replication, own: OwnDatabase) -> None:
     """What does this test do? Somebody drops a collection on the standby while a batch of it is on its way: it stops
-    with a reason, the other one goes on.
+    with a reason, the other one goes on; dropped at the source as well, it is forgotten.
 
     How? The front holds up the call with its rows until the collection is gone.
     """
@@ -79,6 +79,8 @@ def test_a_collection_that_was_dropped_by_hand_stops_alone(replication: Replicat
     own.source.insert("kept", list(rows(100, 200)))
     own.equal("kept")
     replication.running()
+    own.source.drop_collection("lost")
+    await_that(lambda: not _reason(replication, task), "the reason is gone")
 
 
 def test_a_call_that_hangs_holds_up_no_other_collection(replication: Replication, own: OwnDatabase) -> None:
