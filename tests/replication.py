@@ -65,6 +65,10 @@ class Replication:
         store = ChannelStore(self.state, Keys())
         await_that(lambda: not any(state.owner for state in store.of_task(task)), "all channels are released")
 
+    def reason(self, task: str) -> str:
+        """What is in the way of a task, as `get` tells it."""
+        return str(self.api.get(task).get("reason", ""))
+
     def channels_of(self, task: str, collection: str) -> frozenset[str]:
         """The standby's channels that the task writes this collection's rows to."""
         plans = [state.plan for state in ChannelStore(self.state, Keys()).of_task(task)]

@@ -53,7 +53,7 @@ def test_a_target_that_is_no_standby_any_more_stops_the_task(replication: Replic
     work.stop()
     replication.equal(work.names)
     replication.running()
-    await_that(lambda: not _reason(replication, replication.task), "the reason is gone")
+    await_that(lambda: not replication.reason(replication.task), "the reason is gone")
 
 
 def test_a_collection_that_was_dropped_by_hand_stops_alone(replication: Replication, own: OwnDatabase) -> None:
@@ -75,12 +75,12 @@ def test_a_collection_that_was_dropped_by_hand_stops_alone(replication: Replicat
         own.target().drop_collection("lost")
     own.source.insert("kept", list(rows(100, 100)))
     own.equal("kept")
-    await_that(lambda: "lost" in _reason(replication, task), "the reason names the collection")
+    await_that(lambda: "lost" in replication.reason(task), "the reason names the collection")
     own.source.insert("kept", list(rows(100, 200)))
     own.equal("kept")
     replication.running()
     own.source.drop_collection("lost")
-    await_that(lambda: not _reason(replication, task), "the reason is gone")
+    await_that(lambda: not replication.reason(task), "the reason is gone")
 
 
 def test_a_call_that_hangs_holds_up_no_other_collection(replication: Replication, own: OwnDatabase) -> None:
@@ -102,12 +102,8 @@ def test_a_call_that_hangs_holds_up_no_other_collection(replication: Replication
             for name in ("hung", "free"):
                 own.source.insert(name, list(rows(100, number * 100)))
             own.equal("free")
-        await_that(partial(_reason, replication, task), "there is a reason")
-        assert "ReplicateMessage" in _reason(replication, task)
+        await_that(partial(replication.reason, task), "there is a reason")
+        assert "ReplicateMessage" in replication.reason(task)
     own.equal("hung", "free")
-    await_that(lambda: not _reason(replication, task), "the reason is gone")
+    await_that(lambda: not replication.reason(task), "the reason is gone")
     assert [process.pid for process in replication.system.processes] == pids
-
-
-def _reason(replication: Replication, task: str) -> str:
-    return str(replication.api.get(task).get("reason", ""))
