@@ -54,7 +54,7 @@ contract: install ## one suite per Protocol, on the memory twin and on the real 
 integration: install ## tests with real servers
 	$(PYTEST) -m integration
 chaos: install ## tests with real servers and real kills
-	$(PYTEST) -m chaos
+	CDC_TEST_CHAOS=full $(PYTEST) -m chaos
 e2e: install ## whole runs
 	$(PYTEST) -m e2e
 
