@@ -238,5 +238,5 @@ def _replication(stack: Stack, directory: Path) -> Iterator[Replication]:
         found = Replication(stack, system, front)
         yield found
         found.delete(found.task)
-        found.keeps_the_invariants()
         found.close()
+        found.keeps_the_invariants()
