@@ -38,9 +38,10 @@ def call(at: float, *messages: Sent, tick: int | None = None, seconds: float = 0
             id="a resend, a lower tick between",
         ),
         pytest.param([call(1, tick=1000), call(2, sent(1, 1001), sent(2, 1002)), call(3, tick=1050)], id="from behind"),
-        pytest.param([call(1, tick=1000), replace(call(2, tick=950), client="b")], id="a slower process' lower tick"),
+        pytest.param([call(1, tick=1000), call(2, tick=950)], id="a lower tick of who is slower"),
+        pytest.param([call(1, tick=1000), call(99, sent(1, 1050), tick=950)], id="one that was repeated with its rows"),
         pytest.param([call(1, tick=1000), call(1.1, tick=950)], id="two ticks at once"),
-        pytest.param([call(1, tick=1000, answer="lost"), call(2, tick=950)], id="a lower tick than one of no answer"),
+        pytest.param([call(1, tick=1000, answer="lost"), call(99, tick=950)], id="a lower tick than one of no answer"),
         pytest.param([call(1, tick=1000), call(2, tick=1000)], id="a tick again"),
         pytest.param(
             [
@@ -65,7 +66,7 @@ def test_nothing_is_found_in_a_good_history(calls: list[Call]) -> None:
         ([call(1, sent(1, 910), tick=950), call(2, sent(1, 910))], "below the tick"),  # it counts twice
         ([call(1, sent(1, 910), seconds=5, answer="late"), call(2, tick=950)], "overtaken by the tick"),
         ([replace(call(1, sent(1, 910)), ended=None), call(2, tick=950)], "overtaken by the tick"),
-        ([call(1, tick=1000), call(2, tick=950)], "back from"),
+        ([call(1, tick=1000), call(17, tick=950)], "back from"),
         ([call(1, sent(1, 910)), call(2, sent(1, 910, digest="other"))], "sent again with other bytes"),
         ([call(1, sent(1, 910)), call(2, sent(1, 1001, digest="stamped anew"))], "sent again with other bytes"),
         ([call(1, sent(2, 960)), call(2, sent(1, 910))], "which came before"),
