@@ -22,6 +22,8 @@ from cdc_core.names import Keys
 from deploy.local import Stack
 from deploy.local.compare import DEFAULT, Comparison, NotEqualError, compare, wait_equal
 from deploy.local.system import System
+from tests.chaos.front import Front
+from tests.chaos.history import broken
 from tests.evidence import evidence, last_lines
 
 QUEUES = os.environ.get("CDC_TEST_QUEUES", "kafka").split(",")
@@ -32,20 +34,25 @@ PATIENCE = 240.0
 
 
 class Replication:
-    """Servers, our processes, and a task that replicates the whole of database `default`."""
+    """Servers, our processes, and a task that replicates the whole of database `default`.
 
-    def __init__(self, stack: Stack, system: System) -> None:
+    All tasks reach the standby through `front`, which writes down what is sent to it.
+    """
+
+    def __init__(self, stack: Stack, system: System, front: Front) -> None:
         self.stack = stack
         self.system = system
+        self.front = front
         self.api = system.api
         self.source = MilvusClient(uri=stack.source.uri)
         self.target = MilvusClient(uri=stack.target.uri)
         self.state = redis.Redis.from_url(stack.redis.url(), decode_responses=True)
         self.task = self.create({DEFAULT: [{"name": "*"}]})
+        self._told: set[str] = set()
 
     def create(self, selection: dict[str, list[dict[str, Any]]], **more: Any) -> str:
         """A task with that selection."""
-        connect = {"uri": self.stack.target.uri, **more.pop("connect", {})}
+        connect = {"uri": self.front.uri, **more.pop("connect", {})}
         return self.api.create(milvus_connect_param=connect, db_collections=selection, **more)
 
     def delete(self, task: str) -> None:
@@ -57,6 +64,17 @@ class Replication:
         """Wait until nothing of a paused task runs any more."""
         store = ChannelStore(self.state, Keys())
         await_that(lambda: not any(state.owner for state in store.of_task(task)), "all channels are released")
+
+    def reason(self, task: str) -> str:
+        """What is in the way of a task, as `get` tells it."""
+        return str(self.api.get(task).get("reason", ""))
+
+    def channels_of(self, task: str, collection: str) -> frozenset[str]:
+        """The standby's channels that the task writes this collection's rows to."""
+        plans = [state.plan for state in ChannelStore(self.state, Keys()).of_task(task)]
+        return frozenset(
+            plan.target_vchannel.pchannel for plan in plans if plan is not None and plan.collection == collection
+        )
 
     def source_of(self, database: str) -> MilvusClient:
         return MilvusClient(uri=self.stack.source.uri, db_name=database)
@@ -110,6 +128,12 @@ class Replication:
     def running(self) -> None:
         """No task is Paused."""
         assert {task["state"] for task in self.api.list()} == {"Running"}
+
+    def keeps_the_invariants(self) -> None:
+        """What came to the standby breaks none, but for what was told before."""
+        found = [each for each in broken(self.front.calls()) if each not in self._told]
+        self._told.update(found)
+        assert not found, f"{self.front.log_path}:\n" + "\n".join(found)
 
     def close(self) -> None:
         self.source.close()
@@ -210,8 +234,9 @@ def own(replication: Replication) -> Iterator[OwnDatabase]:
 
 
 def _replication(stack: Stack, directory: Path) -> Iterator[Replication]:
-    with System(directory, stack.environment()) as system:
-        found = Replication(stack, system)
+    with Front(stack.target.address, directory / "front") as front, System(directory, stack.environment()) as system:
+        found = Replication(stack, system, front)
         yield found
         found.delete(found.task)
         found.close()
+        found.keeps_the_invariants()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import redis
@@ -128,12 +128,16 @@ class Leader:
         while not self._stop.wait(LOOK_SECONDS if self._engine.leads and self._tasks else 1.0):
             if not self._engine.leads:
                 continue
-            for task in self._tasks:
-                if task.desired is not Desired.DELETED and isinstance(task.spec.target, MilvusConnect):
-                    self._look(task.spec.target)
+            for target in self._standing():
+                self._look(target)
             if time.monotonic() - self._guarded_at > GUARD_SECONDS:
                 self._guarded_at = time.monotonic()
                 self._guard_retention()
+
+    def _standing(self) -> Iterable[MilvusConnect]:
+        """Each target once, however many tasks it has: one that hangs takes half a minute to look at."""
+        found = (task.spec.target for task in self._tasks if task.desired is not Desired.DELETED)
+        return {each.identity: each for each in found if isinstance(each, MilvusConnect)}.values()
 
     def _guard_retention(self) -> None:
         """Also of paused tasks: they read nothing."""

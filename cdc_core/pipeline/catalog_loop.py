@@ -19,6 +19,7 @@ from cdc_core.pipeline.operations import Operations
 from cdc_core.pipeline.reconcile import Reconcile
 from cdc_core.pipeline.renames import Renames
 from cdc_core.pipeline.task_context import TaskContext
+from cdc_core.pipeline.vanished import Vanished
 from cdc_core.pipeline.waiter import Waiter
 from cdc_core.source.base import LiveCatalog, Queue
 
@@ -39,6 +40,7 @@ class _Parts:
     renames: Renames
     operations: Operations
     reconcile: Reconcile
+    vanished: Vanished
 
 
 class CatalogLoop:
@@ -111,6 +113,7 @@ class CatalogLoop:
             Renames(self._context, collections),
             Operations(self._context, collections, feed, self._source.refresh),
             Reconcile(self._context, collections, self._source),
+            Vanished(self._context, collections),
         )
 
     def _sweep(self, parts: _Parts) -> bool:
@@ -121,6 +124,7 @@ class CatalogLoop:
         parts.collections.sweep(catalog)
         parts.collections.answer_wanted(wanted, catalog)
         dropped = parts.drops.sweep()
+        parts.vanished.sweep(catalog)
         parts.operations.sweep()
         busy = parts.operations.names
         parts.reconcile.sweep(catalog, busy)
@@ -147,6 +151,7 @@ def _troubles(parts: _Parts, feed: OperationFeed) -> str:
         parts.operations.troubles,
         parts.reconcile.refused,
         parts.reconcile.databases.refused,
+        parts.vanished.stopped,
     )
     found = [*(text for each in refused for text in each.values()), feed.trouble]
     return "; ".join(text for text in found if text)

@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from cdc_core import backoff
+from cdc_core.clock import Clock, SystemClock
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.batch import Batch, Outgoing
@@ -22,6 +23,8 @@ UNCLEAR_SECONDS = 10.0
 """How long a call whose outcome is unclear may live on inside the target."""
 LEAST_SECONDS = 1.0
 """With less left of a lease no call is begun."""
+SLOW_SECONDS = 2.0
+"""A call of a batch takes 0.1 s: from here on the target is what everything waits for."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +34,15 @@ class Delivery:
     did not arrive: then all of the target's channels need one."""
 
     def __init__(
-        self, transport: Transport, on_recovery: Callable[[], None], unclear_seconds: float = UNCLEAR_SECONDS
+        self,
+        transport: Transport,
+        on_recovery: Callable[[], None],
+        unclear_seconds: float = UNCLEAR_SECONDS,
+        clock: Clock | None = None,
     ) -> None:
         self.trouble: str | None = None
+        """What the target does not take now, or that it takes its time."""
+        self._clock = clock or SystemClock()
         self._transport = transport
         self._on_recovery = on_recovery
         self._unclear_seconds = unclear_seconds
@@ -69,6 +78,7 @@ class Delivery:
                 if tick is not None:
                     self._on_recovery()
                 return ()
+            began = self._clock.monotonic()
             try:
                 self._transport.send(pchannel, flights, tick, partial(_timeout, flights))
             except TargetUnavailable as error:
@@ -83,7 +93,7 @@ class Delivery:
                     return self._give_up(flights, error)
                 return [f for each in flights for f in self.deliver(pchannel, [each], None)]
             else:
-                self._succeeded(attempt)
+                self._succeeded(attempt, self._clock.monotonic() - began)
                 return flights
 
     def _hold_back(self, flights: Sequence[Flight]) -> None:
@@ -91,8 +101,8 @@ class Delivery:
         for flight in flights:
             flight.settles_at = time.monotonic() + self._unclear_seconds
 
-    def _succeeded(self, attempt: int) -> None:
-        self.trouble = None
+    def _succeeded(self, attempt: int, seconds: float) -> None:
+        self.trouble = f"the target is slow: it took {seconds:.0f} s for a call" if seconds >= SLOW_SECONDS else None
         if attempt:
             self._on_recovery()
 

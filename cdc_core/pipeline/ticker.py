@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 
 class Ticker:
-    """One thread per process, one trip to Redis and one call per channel each time.
+    """A thread per process and a short one per target, one trip to Redis and one call per channel each time: a target
+    that does not answer keeps no other one waiting.
 
     `others` are pchannels of a target that have no gate here and are this process' to keep alive: none, or, for the
     leader, all that the target has.
@@ -39,6 +40,7 @@ class Ticker:
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
+        self._beats: dict[str, threading.Thread] = {}
 
     def start(self) -> None:
         self._thread.start()
@@ -50,19 +52,31 @@ class Ticker:
     def close(self) -> None:
         self._stop.set()
         self._woken.set()
-        self._thread.join(10.0)
+        for thread in (self._thread, *self._beats.values()):
+            thread.join(10.0)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._woken.wait(IDLE_SECONDS)
             self._woken.clear()
             for target in self._targets():
-                try:
-                    self._tick(target)
-                except (redis.RedisError, CdcError) as error:
-                    log.warning("ticks_failed", target=target.identity, error=str(error))
-                except Exception:
-                    log.exception("ticker_failed", target=target.identity)
+                self._begin(target)
+
+    def _begin(self, target: Target) -> None:
+        """Unless the last time is not over."""
+        last = self._beats.get(target.identity)
+        if last is None or not last.is_alive():
+            beat = threading.Thread(target=self._beat, args=(target,), name=f"ticks-{target.identity}", daemon=True)
+            self._beats[target.identity] = beat
+            beat.start()
+
+    def _beat(self, target: Target) -> None:
+        try:
+            self._tick(target)
+        except (redis.RedisError, CdcError) as error:
+            log.warning("ticks_failed", target=target.identity, error=str(error))
+        except Exception:
+            log.exception("ticker_failed", target=target.identity)
 
     def _tick(self, target: Target) -> None:
         recovered = target.recovered.is_set()

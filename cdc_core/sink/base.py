@@ -165,6 +165,10 @@ class TargetCatalog(Protocol):
         """The names; empty when there is no such database."""
         ...
 
+    def ids(self, database: str) -> frozenset[int]:
+        """Of the collections; empty when there is no such database."""
+        ...
+
     def describe(self, database: str, name: str) -> TargetCollection | None:
         """None when the collection or the database does not exist."""
         ...

@@ -21,6 +21,8 @@ from cdc_core.sink.milvus_operations import MilvusOperations
 
 _EXISTS_ALREADY = ("different parameters", "already exist")
 _ALIAS_TAKEN = ("is alias to another collection", "already exist")
+_IDS_SECONDS = 5.0
+"""They are asked for every few seconds, by a thread that must not be long in ending."""
 
 
 class MilvusCatalog:
@@ -76,6 +78,9 @@ class MilvusCatalog:
 
     def collections(self, database: str) -> frozenset[str]:
         return frozenset(self._shown(database).collection_names)
+
+    def ids(self, database: str) -> frozenset[int]:
+        return frozenset(self._shown(database, _IDS_SECONDS).collection_ids)
 
     def describe(self, database: str, name: str) -> TargetCollection | None:
         answer = self._described(database, name)
@@ -189,8 +194,9 @@ class MilvusCatalog:
     def close(self) -> None:
         self._channel.close()
 
-    def _shown(self, database: str) -> Any:
-        answer = self._channel.call("ShowCollections", milvus_pb2.ShowCollectionsRequest(db_name=database))
+    def _shown(self, database: str, timeout: float | None = None) -> Any:
+        request = milvus_pb2.ShowCollectionsRequest(db_name=database)
+        answer = self._channel.call("ShowCollections", request, timeout)
         if milvus_errors.is_missing(answer.status, milvus_errors.DATABASE_NOT_FOUND):
             return milvus_pb2.ShowCollectionsResponse()
         _raise(f"ShowCollections of {database!r}", answer.status)

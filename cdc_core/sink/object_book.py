@@ -84,6 +84,10 @@ class ObjectBook(ABC):
         found = (json.loads(name) for name in self._notes.names())
         return frozenset(collection[0] for owner, *collection in found if collection and owner == database)
 
+    def ids(self, database: str) -> frozenset[int]:
+        found = (self.describe(database, name) for name in self.collections(database))
+        return frozenset(each.id for each in found if each is not None)
+
     def describe(self, database: str, name: str) -> TargetCollection | None:
         noted = self._noted(database, name)
         return noted.described if noted else None

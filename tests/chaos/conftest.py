@@ -1,4 +1,5 @@
-"""What the chaos tests share: chance, load, workers whose wires can be cut, and which tests run.
+"""What the chaos tests share: chance, load, workers whose wires can be cut, the look at what came to the target, and
+which tests run.
 
 `CDC_TEST_CHAOS=full` also runs those that are marked `thorough`; without it they are not collected.
 """
@@ -12,16 +13,27 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.chaos.extent import FULL
 from tests.chaos.wired_worker import WiredWorker
 from tests.replication import Replication
 from tests.workload import Workload
 
 SEED = int(os.environ.get("CDC_TEST_SEED", "1"))
-FULL = os.environ.get("CDC_TEST_CHAOS") == "full"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if FULL or not item.get_closest_marker("thorough")]
+
+
+@pytest.fixture(autouse=True)
+def _invariants(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After everything else of the test: what its tasks sent breaks no invariant."""
+    replication: Replication | None = None
+    if "replication" in request.fixturenames:
+        replication = request.getfixturevalue("replication")
+    yield
+    if replication is not None:
+        replication.keeps_the_invariants()
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 A seeded workload writes to several collections of the source (rows, deletes, upserts, partitions and collections that
 come and go). Meanwhile processes are ended at seeded random moments and started again as they were, nothing else is
 done to help. Then the writing stops, and both sides must become equal, row by row and by count(*), which counts a
-doubled row twice; and every task must be Running. `CDC_TEST_KILLS` says how often (3 by default, 10 for a release),
+doubled row twice; and every task must be Running. What came to the target meanwhile was written down and must keep the
+invariants (conftest.py). `CDC_TEST_KILLS` says how often (3 by default, 10 for a release),
 `CDC_TEST_QUEUES` on which queues (`kafka` by default, `kafka,rocksmq,pulsar` for a release).
 """
 

@@ -17,6 +17,7 @@ from cdc_core.model.plan import Plan
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from cdc_core.source.base import Record
+from tests.invariants import inside, other_bytes, straddling
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,8 @@ def _broken_by_message(event: Sent, before: bytes) -> list[str]:
     if not event.intent:
         found.append(f"I4 {what}: sent without an intent")
     if event.payload != before:
-        found.append(f"I4 {what}: sent again with other bytes")
-    if event.stamps[0].cell != event.stamps[-1].cell:
-        found.append(f"I6 {what}: rows from {event.stamps[0].text} to {event.stamps[-1].text}")
-    return found
+        found.append(other_bytes(what))
+    return found + straddling(what, event.stamps[0], event.stamps[-1])
 
 
 def _broken_by_tick(event: Ticked, wide: Iterable[tuple[Tso, Tso]]) -> list[str]:
@@ -97,12 +96,7 @@ def _broken_by_tick(event: Ticked, wide: Iterable[tuple[Tso, Tso]]) -> list[str]
     ]
     if event.tick.text > event.granted:
         found.append(f"I3 tick {event.tick.text} at {event.gate} above the granted one, {event.granted or 'none'}")
-    found += [
-        f"I6 tick {event.tick.text} at {event.gate} inside a message from {first.text} to {last.text}"
-        for first, last in wide
-        if first <= event.tick < last
-    ]
-    return found
+    return found + inside(event.tick, event.gate, wide)
 
 
 @dataclass

@@ -162,10 +162,12 @@ def test_a_collection_is_made_once_and_dropped_once(target: Target, times: Times
     assert first is not None
     assert {channel.pchannel for channel in first.vchannels} <= target.catalog.pchannels()
     assert wanted.name in target.catalog.collections(wanted.database)
+    assert first.id in target.catalog.ids(wanted.database)
 
     for _ in range(2):
         drop(target, times, first)
         assert target.catalog.describe(wanted.database, wanted.name) is None
+        assert first.id not in target.catalog.ids(wanted.database)
 
 
 @every_target

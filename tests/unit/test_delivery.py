@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import pytest
 
@@ -166,6 +166,27 @@ def test_who_is_told_to_stop_sends_once_more_but_does_not_wait_for_a_target_that
     again = hands.flight(2)
     again.member.lease.tell(Order.PAUSE)
     assert list(hands.deliver(again)) == [again]
+
+
+def test_a_target_that_takes_its_time_is_told(hands: Hands) -> None:
+    """Until a call is as short as usual."""
+    slow = Replicated(hands.target)
+    slow.send = _after(slow.send, lambda: hands.clock.advance(2.0))  # type: ignore[method-assign]
+    delivery = Delivery(slow, lambda: None, clock=hands.clock)
+    flight = hands.flight(1)
+    assert list(delivery.deliver(hands.made.vchannels[0].pchannel, [flight], None)) == [flight]
+    assert delivery.trouble == "the target is slow: it took 2 s for a call"
+    delivery.use(Replicated(hands.target))
+    delivery.deliver(hands.made.vchannels[0].pchannel, [], TICK)
+    assert delivery.trouble is None
+
+
+def _after(send: Callable[..., None], pause: Callable[[], None]) -> Callable[..., None]:
+    def send_slowly(*args: object) -> None:
+        pause()
+        send(*args)
+
+    return send_slowly
 
 
 def test_a_tick_alone_is_left_to_the_ticker_when_the_target_does_not_take_it(hands: Hands) -> None:
