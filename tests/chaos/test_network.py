@@ -15,16 +15,16 @@ from tests.chaos.wired_worker import FENCE_SECONDS, WiredWorker
 from tests.replication import QUEUES, Replication, await_that
 from tests.workload import Workload
 
-pytestmark = [pytest.mark.chaos, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
+pytestmark = [pytest.mark.chaos, pytest.mark.thorough, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
 
 LONG = 25.0
 """Seconds; a lease lasts 15."""
 
 CUTS = [
-    pytest.param(["state"], Mode.SWALLOW),
-    pytest.param(["state"], Mode.CUT, marks=pytest.mark.thorough),
-    pytest.param(["state", "target"], Mode.SWALLOW, marks=pytest.mark.thorough),
-    pytest.param(["state", "target"], Mode.CUT, marks=pytest.mark.thorough),
+    (["state"], Mode.SWALLOW),
+    (["state"], Mode.CUT),
+    (["state", "target"], Mode.SWALLOW),
+    (["state", "target"], Mode.CUT),
 ]
 
 
@@ -65,7 +65,6 @@ def test_who_is_cut_off_writes_nothing_and_others_take_over(
     assert lonely.pid == pid
 
 
-@pytest.mark.thorough
 def test_half_open_connections_of_all_workers_to_redis(
     replication: Replication, wired: list[WiredWorker], work: Workload, rng: random.Random
 ) -> None:
@@ -91,7 +90,6 @@ def test_half_open_connections_of_all_workers_to_redis(
     assert [worker.pid for worker in wired] == pids
 
 
-@pytest.mark.thorough
 def test_a_flickering_network(
     replication: Replication, wired: list[WiredWorker], work: Workload, rng: random.Random
 ) -> None:

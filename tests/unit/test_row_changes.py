@@ -39,7 +39,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(CHANGES, st.dictionaries(st.tuples(st.sampled_from(list(PARTITIONS)), st.integers(0, 7)), st.just(-1.0)))
 def test_as_row_by_row(changes: Sequence[tuple[str, str, list[int], int]], before: Rows) -> None:
     """Inserts, deletes in one and in all partitions, and upserts as a source writes them: the insert comes first and
@@ -49,7 +49,7 @@ def test_as_row_by_row(changes: Sequence[tuple[str, str, list[int], int]], befor
     assert _applied(collapse(rows, "id", by_key=False), before) == _one_by_one(written, before)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(CHANGES)
 def test_with_a_partition_key_no_partition_is_named(changes: Sequence[tuple[str, str, list[int], int]]) -> None:
     found = collapse([_row(message) for message in merge(_messages(changes))], "id", by_key=True)
