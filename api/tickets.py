@@ -7,6 +7,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from cdc_core.names import BROKER_PREFIX, CATALOG_TASK, COMMON_QUEUE
+from cdc_core.sentinel_address import SentinelAddress
 
 TICKET_SECONDS = 30
 """A ticket nobody took expires; the reconciler issues another."""
@@ -18,7 +19,8 @@ class Tickets:
     """A Celery producer. Thread-safe."""
 
     def __init__(self, broker_url: str) -> None:
-        self._app = Celery("cdc-api", broker=broker_url)
+        watched = SentinelAddress.parse(broker_url)
+        self._app = Celery("cdc-api", broker=watched.broker_url if watched else broker_url)
         self._app.conf.update(
             task_ignore_result=True,
             broker_connection_timeout=2,
@@ -26,6 +28,7 @@ class Tickets:
                 "socket_timeout": 2,
                 "socket_connect_timeout": 2,
                 "global_keyprefix": BROKER_PREFIX,
+                **({"master_name": watched.master} if watched else {}),
             },
             redis_socket_timeout=2,
             redis_socket_connect_timeout=2,

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from cdc_core.errors import CdcError
 from cdc_core.model.connect import Endpoint
 from cdc_core.reference_config import Given, ReferenceConfig
+from cdc_core.sentinel_address import EXPECTED, SentinelAddress
 
 PREFIX = "CDC_"
 
@@ -48,14 +49,17 @@ def _address(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("expected redis://[user:password@]host:port/database, rediss://... or unix://path")
+    if urlsplit(text).scheme not in ("redis", "rediss", "unix") and not SentinelAddress.parse(text):
+        raise ValueError(
+            f"expected redis://[user:password@]host:port/database, rediss://..., unix://path or {EXPECTED}"
+        )
     return text
 
 
 def _broker_url(text: str) -> str:
     if not urlsplit(text).scheme:
-        raise ValueError("expected a Celery broker's URL, e.g. redis://127.0.0.1:6379/1")
+        raise ValueError(f"expected a Celery broker's URL, e.g. redis://127.0.0.1:6379/1, or {EXPECTED}")
+    SentinelAddress.parse(text)
     return text
 
 

@@ -8,16 +8,24 @@ from urllib.parse import urlsplit
 from kombu.entity import Queue
 
 from cdc_core.names import BROKER_PREFIX, COMMON_QUEUE, worker_queue
+from cdc_core.sentinel_address import SCHEME, SentinelAddress
 from cdc_core.settings import Settings
 
 TICKET_SECONDS = 30
 """A ticket nobody took after this long is void; the reconciler issues another."""
 
+_TRANSPORTS = {
+    "redis": "workers.transport:Transport",
+    "rediss": "workers.transport:Transport",
+    SCHEME: "workers.transport:SentinelTransport",
+}
+
 
 def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
     """For the worker incarnation `worker`."""
+    watched = SentinelAddress.parse(settings.broker_url)
     return {
-        "broker_url": settings.broker_url,
+        "broker_url": watched.broker_url if watched else settings.broker_url,
         "broker_transport": _transport(settings.broker_url),
         "broker_transport_options": {
             "socket_timeout": 10,
@@ -25,6 +33,7 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "global_keyprefix": BROKER_PREFIX,
+            **({"master_name": watched.master} if watched else {}),
         },
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -55,4 +64,4 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
 
 def _transport(url: str) -> str | None:
     """None is what the URL says."""
-    return "workers.transport:Transport" if urlsplit(url).scheme in ("redis", "rediss") else None
+    return _TRANSPORTS.get(urlsplit(url).scheme)

@@ -40,15 +40,31 @@ def _is_for_tickets(queue: str) -> bool:
     return queue == COMMON_QUEUE or queue.startswith(worker_queue(""))
 
 
-class Channel(kombu_redis.Channel):
-    """Of the transport below."""
+class _TicketsOnly:
+    """Of a channel: how it makes its clients."""
+
+    global_keyprefix: str
 
     def _get_client(self) -> Callable[..., Any]:
-        super()._get_client()  # looks at the versions
+        super()._get_client()  # type: ignore[misc]  # looks at the versions
         return partial(_Client, global_keyprefix=self.global_keyprefix)
+
+
+class Channel(_TicketsOnly, kombu_redis.Channel):
+    """Of the transport below."""
+
+
+class SentinelChannel(_TicketsOnly, kombu_redis.SentinelChannel):
+    """Of the other one."""
 
 
 class Transport(kombu_redis.Transport):
     """For `broker_transport`."""
 
     Channel = Channel
+
+
+class SentinelTransport(kombu_redis.SentinelTransport):
+    """The same where Sentinels know the master."""
+
+    Channel = SentinelChannel

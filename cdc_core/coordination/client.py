@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from cdc_core.errors import StateUnavailable
+from cdc_core.sentinel_address import SentinelAddress
 
 _CONNECT_SECONDS = 2.0
 """A Redis that is there accepts at once; a request of the API may not hang on one that is not."""
@@ -23,18 +26,35 @@ def connect(url: str) -> redis.Redis:
     """A pool of connections whose answers are text; more threads than connections wait. Does not connect yet.
 
     A connection that Redis closed meanwhile is opened again once; a call without an answer is not repeated, because
-    it may have been done.
+    it may have been done. Sentinels are asked for the master with each new connection.
     """
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=_CONNECTIONS,
-        timeout=_ANSWER_SECONDS,
-        decode_responses=True,
-        socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    options: dict[str, Any] = {
+        "max_connections": _CONNECTIONS,
+        "timeout": _ANSWER_SECONDS,
+        "decode_responses": True,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_timeout": _ANSWER_SECONDS,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    }
+    if watched := SentinelAddress.parse(url):
+        return redis.Redis(connection_pool=_pool_of_master(watched, options))
+    return redis.Redis(connection_pool=redis.BlockingConnectionPool.from_url(url, **options))
+
+
+class _PoolOfMaster(SentinelConnectionPool, redis.BlockingConnectionPool):
+    """Makes threads wait for a connection, as the other pool does."""
+
+
+def _pool_of_master(address: SentinelAddress, options: dict[str, Any]) -> _PoolOfMaster:
+    waits = {"socket_connect_timeout": _CONNECT_SECONDS, "socket_timeout": _CONNECT_SECONDS}
+    credentials = {"username": address.username or None, "password": address.password or None}
+    return _PoolOfMaster(  # type: ignore[no-untyped-call]
+        address.master,
+        Sentinel(address.nodes, sentinel_kwargs=waits),  # type: ignore[no-untyped-call]
+        db=address.database,
+        **credentials,
+        **options,
     )
-    return redis.Redis(connection_pool=pool)
 
 
 @contextmanager

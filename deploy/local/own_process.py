@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import redis
 
+from cdc_core.coordination.client import connect
 from cdc_core.coordination.workers import Workers
 from cdc_core.names import Keys
 from deploy.local.ports import Ports
@@ -92,7 +93,7 @@ class Worker(OwnProcess):
 
     def __init__(self, name: str, directory: Path, environment: Mapping[str, str]) -> None:
         super().__init__(name, directory, environment, Ports({}, []))
-        self._state = redis.Redis.from_url(environment["CDC_REDIS_URL"], decode_responses=True)
+        self._state = connect(environment["CDC_REDIS_URL"])
 
     @property
     def id(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from cdc_core.clock import ManualClock
+from cdc_core.clock import SystemClock
 from cdc_core.coordination.channels import ChannelState, ChannelStore
 from cdc_core.coordination.leases import ChannelKey, Order
 from cdc_core.coordination.secrets import Secrets
@@ -33,6 +33,19 @@ from tests.contract.recorder import Recorder
 
 T = TypeVar("T")
 TARGET = MilvusConnect(uri="http://target:19530")
+
+
+class RunningClock(SystemClock):
+    """The machine's, until it is moved: a gate waits by the machine's own, whatever its leases go by."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
 
 
 class Life:
@@ -143,7 +156,7 @@ class Worker:
         self.life = Life()
         self.outcomes: list[str] = []
         self.stopping = False
-        self._clock = ManualClock()
+        self._clock = RunningClock()
         self._client = MortalRedis.from_url(url, decode_responses=True)
         self._client.life = self.life
         self._threads: list[threading.Thread] = []

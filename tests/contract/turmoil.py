@@ -90,7 +90,7 @@ class Turmoil(ABC):
     def _report(self) -> str:
         lines = self.differences()
         lines += [f"{state.key.member}: {dict(state.fields) | {'plan': '...'}}" for state in self.cluster.states()]
-        lines.append(f"holds {self.cluster.holds()}")
+        lines.append(f"holds {self.cluster.holds()}, source at {self.source.tick.text}")
         lines += [f"{worker.id}: {worker.outcomes[-8:]}" for worker in self.cluster.workers]
         return "\n".join(lines)
 
