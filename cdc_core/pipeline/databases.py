@@ -35,15 +35,15 @@ class Databases:
         self._properties.clear()
 
     def sweep(self, catalog: Catalog, busy: Names[tuple[str, str]]) -> None:
-        """Make and alter what differs; one with a pending operation is left for later. :raises Retryable:"""
+        """Make and alter what differs; one with a pending operation is altered later. :raises Retryable:"""
         wanted = self._wanted(catalog)
         self.refused = {name: why for name, why in self.refused.items() if name in wanted}
         self._properties = {name: kept for name, kept in self._properties.items() if name in wanted}
-        due = [each for each in wanted.values() if self._is_due(each) and (each.name, ANY) not in busy]
+        due = [each for each in wanted.values() if self._properties.get(each.name) != each.properties]
         if due:
             there = self._context.target.catalog.databases()
             for database in due:
-                self._put_right(database, there)
+                self._put_right(database, there, pending=(database.name, ANY) in busy)
         self._made = True
 
     def differences(self, catalog: Catalog) -> Iterator[Difference]:
@@ -59,16 +59,15 @@ class Databases:
         whole = self._context.selection.has_whole
         return {database.name: database for database in catalog.databases.values() if whole(database.name)}
 
-    def _is_due(self, database: Database) -> bool:
-        return not self._made or self._properties.get(database.name, database.properties) != database.properties
-
-    def _put_right(self, database: Database, there: Names[str]) -> None:
+    def _put_right(self, database: Database, there: Names[str], *, pending: bool) -> None:
         name = self._context.names.database(database.name)
         target = self._context.target.catalog
         self.refused.pop(database.name, None)
         self._context.lease.check()
         try:
             if name in there:
+                if pending:
+                    return
                 if altered := {each.name: database.properties[each.name] for each in self._altered(database)}:
                     target.alter_database(name, altered)
                     log.info("database_altered", database=name, properties=sorted(altered))
