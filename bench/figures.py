@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from pymilvus import MilvusClient
 
+from bench.ceiling import ceiling
 from bench.rig import Rig, percentile, rows, until
 
 Figures = Mapping[str, float]
@@ -53,6 +55,41 @@ def catchup(rig: Rig) -> Figures:
     }
 
 
+def live_load(rig: Rig) -> Figures:
+    """200,000 rows of 128 dimensions as fast as the source takes them from one client."""
+    name, total, step = rig.collection("live_load", 128), 200_000, 1_000
+    before = rig.usage()
+    began = time.monotonic()
+    for first in range(0, total, step):
+        rig.source.insert(name, rows(first, step, 128))
+    source_seconds = time.monotonic() - began
+    caught_up = until(lambda: rig.count(name) >= total, "all rows", every=0.02)
+    spent = rig.usage().cpu - before.cpu
+    return {
+        "rows_per_s": total / source_seconds,
+        "equal_after_s": caught_up,
+        "cpu_s_per_million_rows": spent / total * 1e6,
+    }
+
+
+def resumes(rig: Rig, times: int = 20) -> Figures:
+    """Pause and resume under load, each time with a kill -9 of a worker right after the resume: doubled rows."""
+    name = rig.collection("resumes", 16)
+    written = 0
+    for number in range(times):
+        rig.system.api.pause(rig.task)
+        for _ in range(5):
+            rig.source.insert(name, rows(written, 100, 16))
+            written += 100
+        rig.system.api.resume(rig.task)
+        worker = rig.system.workers[number % len(rig.system.workers)]
+        worker.kill()
+        worker.start().wait_ready()
+    until(lambda: rig.count(name) >= written, "all rows", every=0.1)
+    time.sleep(5)  # what would be written late is there
+    return {"rows": written, "doubled": rig.count(name) - written}
+
+
 def small_writes(rig: Rig, clients: int = 16, seconds: float = 20.0) -> Figures:
     """Clients insert single rows into one shard for some seconds: how far behind is the target when they stop?"""
     name = rig.collection("small_writes", 128)
@@ -60,6 +97,22 @@ def small_writes(rig: Rig, clients: int = 16, seconds: float = 20.0) -> Figures:
     behind = written - rig.count(name)
     caught_up = until(lambda: rig.count(name) >= written, "all rows", every=0.01)
     return {"rows": written, "rows_per_s": written / seconds, "behind_rows": behind, "equal_after_s": caught_up}
+
+
+def small_writes_8(rig: Rig, seconds: float = 20.0) -> Figures:
+    """The same with two clients for each of 8 collections."""
+    names = [rig.collection(f"small_writes_{number}", 128) for number in range(8)]
+    with ThreadPoolExecutor(max_workers=len(names)) as threads:
+        counts = list(threads.map(lambda name: _write_singly(rig, name, 2, seconds), names))
+    behind = sum(counts) - sum(max(0, rig.count(name)) for name in names)
+    wanted = dict(zip(names, counts, strict=True))
+    caught_up = until(lambda: all(rig.count(name) >= wanted[name] for name in names), "all rows", every=0.01)
+    return {
+        "rows": sum(counts),
+        "rows_per_s": sum(counts) / seconds,
+        "behind_rows": behind,
+        "equal_after_s": caught_up,
+    }
 
 
 def idle(rig: Rig, collections: int = 50, seconds: float = 30.0) -> Figures:
@@ -93,6 +146,10 @@ def _write_singly(rig: Rig, name: str, clients: int, seconds: float) -> int:
 MEASUREMENTS: Mapping[str, Callable[[Rig], Figures]] = {
     "latency": latency,
     "catchup": catchup,
+    "live_load": live_load,
     "small_writes": small_writes,
+    "small_writes_8": small_writes_8,
+    "resumes": resumes,
     "idle": idle,
+    "ceiling": ceiling,
 }
