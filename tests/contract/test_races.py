@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from cdc_core.coordination.leases import ChannelKey, Claim, Leases
+from cdc_core.coordination.leases import Claim, Leases, Ticket
 from cdc_core.coordination.reconciler import Reconciler
 from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.shortage import Shortage
 from cdc_core.coordination.tasks import Created, TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.connect import MilvusConnect
@@ -33,13 +34,14 @@ class Supervisor:
     def __init__(self, url: str, state: State, name: str) -> None:
         self.client = redis.Redis.from_url(url, decode_responses=True)
         self.leases = Leases(self.client, state.keys, name)
-        self.sent: list[tuple[ChannelKey, str, str]] = []
+        self.sent: list[Ticket] = []
         self._reconciler = Reconciler(
             TaskStore(self.client, state.keys, Secrets(None)),
             state.channels,
             self.leases,
             Workers(self.client, state.keys),
-            lambda key, ticket, worker: self.sent.append((key, ticket, worker)),
+            Shortage(self.client, state.keys),
+            self.sent.extend,
         )
 
     def lead_once(self, start: threading.Barrier) -> None:
@@ -90,9 +92,11 @@ def test_two_supervisors_that_lead_at_once_give_no_channel_to_two(state: State, 
         keys = [state.vchannel(number * CHANNELS + each) for each in range(CHANNELS)]
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda each: each.lead_once(start), supervisors.values()))
-        tickets = [ticket for each in supervisors.values() for ticket in each.sent if ticket[0].name != CATALOG]
+        tickets = [ticket for each in supervisors.values() for ticket in each.sent if ticket.key.name != CATALOG]
         held = Counter(
-            key for key, ticket, to in tickets if isinstance(supervisors[to].leases.claim(key, ticket), Claim)
+            each.key
+            for each in tickets
+            if isinstance(supervisors[each.worker].leases.claim(each.key, each.text), Claim)
         )
         assert set(held.values()) <= {1}
         assert set(held) <= set(keys)
