@@ -50,9 +50,9 @@ def raise_(key: ChannelKey, epoch: str, position: Position, resolved: Tso) -> Op
     return Operation("raise", key, epoch, position.to_base64(), resolved.text)
 
 
-def begin(key: ChannelKey, epoch: str, intent: str, largest: Tso, count: int) -> Operation:
-    """Before anything is sent: a batch with `count` different row timestamps, of which `largest` is the largest."""
-    return Operation("begin", key, epoch, intent, f"{largest.text} {count}")
+def begin(key: ChannelKey, epoch: str, intent: str, smallest: Tso, largest: Tso, count: int) -> Operation:
+    """Before anything is sent: a batch with `count` different row timestamps."""
+    return Operation("begin", key, epoch, intent, f"{smallest.text} {largest.text} {count}")
 
 
 def leave(key: ChannelKey, epoch: str) -> Operation:

@@ -150,7 +150,9 @@ class _Slip:
 
     def begin(self) -> Tso:
         intent = json.dumps({"to": self._resolved.text, "pchannel": self.pchannel})
-        answer = self._round(ops.begin(self._lease.key, self._lease.epoch, intent, self._resolved, 1)).answers[0]
+        answer = self._round(
+            ops.begin(self._lease.key, self._lease.epoch, intent, self._resolved, self._resolved, 1)
+        ).answers[0]
         if answer.base is None:
             raise LeaseLost(f"the catalog could not begin: {answer.word.value}")
         return answer.base

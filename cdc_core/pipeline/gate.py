@@ -345,7 +345,9 @@ class Gate:
             outgoing = self._delivery.outgoing(batch, answer.base)
             member.flight = Flight(member, batch, outgoing, settles_at=lease.unclear_until)
 
-        operation = ops.begin(lease.key, lease.epoch, batch.intent, batch.stamps[-1], len(batch.stamps))
+        operation = ops.begin(
+            lease.key, lease.epoch, batch.intent, batch.stamps[0], batch.stamps[-1], len(batch.stamps)
+        )
         return _Line(member, operation, then)
 
     def _recorded(self, member: Member, mark: Mark, answer: Answer) -> None:

@@ -50,7 +50,7 @@ class Hub:
         """
         subscription = Subscription(vchannel, start, self._limit)
         order = self._order(start.message_id)
-        subscription.skip_until = order - 1
+        subscription.begins_at, subscription.skip_until = order, order - 1
         with self._lock:
             self._subscriptions.add(subscription)
             for feed in self._feeds(vchannel.pchannel):

@@ -33,6 +33,7 @@ class Subscription:
         self.vchannel = vchannel
         self._name = vchannel.name
         self.start = start
+        self.begins_at = 0  # the queue's order of the start
         self.skip_until = -1  # the queue's order up to which an earlier feed has delivered already
         self.source: TickSource | None = None
         self._limit = limit
@@ -136,8 +137,14 @@ class Subscription:
             return Mark(max(tick.first, self.start.timestamp), self._place(self._open, tick))
 
     def _is_done(self, item: Message | DeadLetter) -> bool:
-        """A letter has no time: it is not known to be, and is told again."""
-        return isinstance(item, Message) and item.first <= self.start.timestamp
+        """What the tick has closed up to which the checkpoint goes. A letter has no time: it is not known to be, and is
+        told again. Behind that tick nothing is done: a source that was killed may write rows below its own last tick.
+        """
+        return isinstance(item, Message) and item.first <= self.start.timestamp and not self._is_past_start()
+
+    def _is_past_start(self) -> bool:
+        tick = self.source.tick if self.source else None
+        return tick is not None and tick.order >= self.begins_at and tick.first >= self.start.timestamp
 
     def _place(self, rest: Sequence[Message | DeadLetter], tick: Message) -> Position:
         first = min(rest, key=lambda item: item.order) if rest else tick

@@ -64,6 +64,8 @@ class RowSource:
         """How probably the drops of partitions that were made again are told with a window."""
         self.garbage = 0.0
         """How probably something that cannot be read comes before a message."""
+        self.late_rows = 0.0
+        """How probably a row comes below the last tick of its channel, as after a kill of the source."""
         self.imports = 0.0
         """How probably files are imported with a window."""
         self.jobs: Counter[int] = Counter()
@@ -80,6 +82,8 @@ class RowSource:
             self.tell_late_drops()
         if self._rng.random() < self.imports:
             self.import_files(self._rng.choice(list(self.collections)))
+        if self._rng.random() < self.late_rows:
+            self._insert_late(self._rng.choice(list(self.collections.values())))
         for _ in range(changes):
             collection = self._rng.choice(list(self.collections.values()))
             self._rng.choices([self._insert, self._delete, self._upsert], [6, 2, 2])[0](collection)
@@ -187,6 +191,21 @@ class RowSource:
             Change(at, Kind.INSERT, collection.name, partition.name, key, value)
             for key, value in zip(keys, values, strict=True)
         ]
+
+    def _insert_late(self, collection: Collection) -> None:
+        """A key that nothing else is about: what comes late has no order with what was before it."""
+        shard, value = self._rng.randrange(collection.shards), next(self._values)
+        vchannel, key = collection.vchannels[shard], 1_000_000 + value * collection.shards + shard
+        at = Tso(self._ticks[vchannel.pchannel] - self._rng.randrange(30))
+        partition = collection.partitions[0]
+        request = messages.insert(
+            {"id": [key], "v": [[float(value)] * 4]},
+            at,
+            vchannel=vchannel.name,
+            partition=(partition.id, partition.name),
+        )
+        self._append(collection, shard, request)
+        self.changes.append(Change(at, Kind.INSERT, collection.name, partition.name, key, float(value)))
 
     def _delete(self, collection: Collection, at: Tso | None = None, key: int | None = None) -> None:
         at = at or self._time()

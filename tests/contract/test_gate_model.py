@@ -69,6 +69,7 @@ class Asked:
     member: int
     epoch: int
     to: int = 0
+    smallest: int = 0
     largest: int = 0
     count: int = 0
 
@@ -80,7 +81,14 @@ class Asked:
             case "raise":
                 return ops.raise_(key, epoch, Position("c", b"\1" * 8, to), to)
             case "begin":
-                return ops.begin(key, epoch, json.dumps({"to": to.text, "rule": 1}), real(self.largest), self.count)
+                return ops.begin(
+                    key,
+                    epoch,
+                    json.dumps({"to": to.text, "rule": 1}),
+                    real(self.smallest),
+                    real(self.largest),
+                    self.count,
+                )
             case "leave":
                 return ops.leave(key, epoch)
         return ops.abandon(key, epoch, "refused")
@@ -93,7 +101,7 @@ class Asked:
             case "raise":
                 return model.raise_(*here, self.to)
             case "begin":
-                return model.begin(*here, self.to, (self.largest, self.count), present)
+                return model.begin(*here, self.to, (self.smallest, self.largest, self.count), present)
             case "leave":
                 return model.leave(*here)
         return model.abandon(*here)
@@ -169,8 +177,8 @@ class Twins:
         to = record.to if record.to and word != "raise" else max(1, record.resolved + self.random.randrange(-1, 9))
         if word == "commit" and self.random.random() < 0.1:
             to += self.random.choice([-1, 1])
-        count = self.random.randrange(1, 4)
-        return Asked(word, member, epoch, to, max(1, to - self.random.randrange(4)), count)
+        count, largest = self.random.randrange(1, 4), max(1, to - self.random.randrange(4))
+        return Asked(word, member, epoch, to, max(1, largest - self.random.randrange(6)), largest, count)
 
     def take_over(self) -> None:
         self.claim(self.random.choice(MEMBERS))

@@ -70,7 +70,8 @@ def place(to: Tso) -> Position:
 
 
 def begin(key: ChannelKey, to: Tso, largest: Tso, count: int = 1) -> Operation:
-    return ops.begin(key, EPOCH, json.dumps({"to": to.text, "rule": 1}), largest, count)
+    smallest = Tso(largest - count + 1)
+    return ops.begin(key, EPOCH, json.dumps({"to": to.text, "rule": 1}), smallest, largest, count)
 
 
 @pytest.fixture
@@ -345,6 +346,18 @@ def test_a_hold_from_behind_bounds_the_tick_too(gate: GateHands) -> None:
     assert gate.tick() is None
     gate.commit(behind, at(90))
     assert gate.tick() == at(2_000)
+
+
+@pytest.mark.parametrize("row", [at(99), at(100)])
+def test_rows_at_or_below_the_own_hold_go_from_behind(gate: GateHands, row: Tso) -> None:
+    """I1: a source that was killed may write below its own last tick, when that was passed on already."""
+    key, other = gate.member(), gate.member()
+    gate.raise_(key, at(100))
+    gate.raise_(other, at(100))
+    assert gate.tick() == at(100)
+    assert gate.begin(key, at(300), row).base == at(100, 1)
+    assert gate.holds == {f"b:{key.member}": at(100), f"s:{other.member}": at(100)}
+    assert gate.commit(key, at(300)) is Word.STEP
 
 
 def test_a_round_commits_then_grants_then_begins(gate: GateHands) -> None:

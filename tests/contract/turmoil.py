@@ -127,6 +127,7 @@ class OnStandby(Turmoil):
         self.target = MemoryTarget(pchannels=1 + seed % 3)  # of three, one is shared by channels of two source topics
         super().__init__(url, seed, self.target, on_undecodable=on_undecodable)
         self.source.imports = 0.1
+        self.source.late_rows = 0.15
 
     def check(self) -> None:
         found = [*broken(self.cluster.recorder.history), *self.target.violations]

@@ -94,12 +94,12 @@ def begin(
     member: int,
     epoch: int,
     to: int,
-    stamps: tuple[int, int],
+    stamps: tuple[int, int, int],
     present: int = 0,
     rules: Rules = AGREED,
 ) -> Done:
-    """`operations.begin`: before anything is sent. `stamps` are the largest timestamp and how many there are."""
-    largest, count = stamps
+    """`operations.begin`: before anything is sent. `stamps`: smallest, largest, how many."""
+    smallest, largest, count = stamps
     if epoch != record.epoch:
         return Done("LOST", gate, record)
     again = record.to == to and not rules.ignore_record
@@ -107,6 +107,8 @@ def begin(
         return Done("BUSY", gate, record)
     if again and not (rules.forget_base and record.base):
         return Done("BASE" if record.base else "STEP", gate, record, record.base)
+    if gate.step[member] >= smallest:
+        gate = gate._replace(step=_with(gate.step, member, 0))
     if gate.step[member]:
         if rules.early_hold:
             gate = gate._replace(step=_with(gate.step, member, to))

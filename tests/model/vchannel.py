@@ -72,7 +72,7 @@ class VChannel:
         record = state.records[member]
         begun = Worker(worker.epoch, worker.settling, Phase.BEGUN, record.resolved, end)
         found = self.batch(member, begun).stamps
-        range_ = (found[-1], len(found))
+        range_ = (found[0], found[-1], len(found))
         done = gates.begin(state.gate, record, member, worker.epoch, end, range_, state.present, self.rules)
         after = state.take(member, done).man(member, begun._replace(base=done.base))
         if done.base:

@@ -292,3 +292,20 @@ def test_a_feed_hands_drops_to_all_vchannels_of_the_collection() -> None:
     feed.detach(mine)
     feed.detach(mine)
     assert not feed.empty
+
+
+def test_what_was_done_is_left_out_until_the_tick_of_the_checkpoint() -> None:
+    """Behind that tick nothing is done, also below it: a source that was killed writes so."""
+    made = subscription(start=100)
+    made.begins_at = 5
+    assert isinstance(made.source, Ticks)
+    made.source.tick = tick(4, 100)  # of a feed that is not at the start yet
+    assert not made.offer(row(6, 90))
+    assert not made.offer(row(7, 100))
+    assert made.offer(row(8, 110))
+    close(made, tick(9, 100))
+    assert made.offer(row(10, 95))
+    assert made.offer(row(11, 100))
+    close(made, tick(12, 120))
+    (window,) = made.take(1 << 20, 0)
+    assert [message.order for message in window.messages] == [8, 10, 11]

@@ -10,7 +10,7 @@
 --       in the order of their channels' keys: [[word, epoch, member, a, b], ...]
 --   commit  a = position, b = resolved   the target acknowledged the batch in flight
 --   raise   a = position, b = resolved   nothing came up to `resolved`; takes part in step if it can (join)
---   begin   a = intent as JSON {to: resolved at its end, ...}, b = "<largest row timestamp> <number of timestamps>"   before anything is sent (I1, I4)
+--   begin   a = intent as JSON {to: resolved at its end, ...}, b = "<smallest row timestamp> <largest> <number of timestamps>"   before anything is sent (I1, I4)
 --   leave   clean stop: no hold any more; refused with a batch in flight
 --   abandon a = reason   the batch can never succeed; it is noted as unsettled, unless there is no reason
 -- Answers, as JSON, [tick to send or '', last tick granted, answer, answer, ...]: STEP, BEHIND (of commit, raise), `BASE <ts>` (of begin behind),
@@ -103,8 +103,12 @@ function operations.begin(channel, member, intent, range)
     if known[1] ~= intent then return 'BUSY' end
     return known[2] == '' and 'STEP' or 'BASE ' .. known[2]
   end
-  local largest, count = string.sub(range, 1, 22), tonumber(string.sub(range, 24))
+  local smallest, largest = string.sub(range, 1, 22), string.sub(range, 24, 45)
+  local count = tonumber(string.sub(range, 47))
   local last = redis.call('HGET', channel, 'last') or ''
+  if (state['s:' .. member] or '') >= smallest then -- rows below its own mark, of a source that was killed (I1)
+    drop('s:' .. member)
+  end
   if state['s:' .. member] then
     redis.call('HSET', channel, 'inflight', intent, 'base', '', 'last', later(last, largest), 'gate', gate)
     return 'STEP'
