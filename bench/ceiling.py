@@ -31,7 +31,7 @@ TOTAL, STEP, DIM = 200_000, 1_000, 128
 def ceiling(rig: Rig) -> Mapping[str, float]:
     """200,000 rows of 128 dimensions. Ours have ended before, and are not started again: they would send them, too."""
     name = rig.collection("ceiling", DIM)
-    vchannel = _vchannel(rig, name)
+    vchannel = rig.vchannel(name)
     rig.system.stop()
     for first in range(0, TOTAL, STEP):
         rig.source.insert(name, rows(first, STEP, DIM))
@@ -69,13 +69,6 @@ def _written(rig: Rig, vchannel: VChannel) -> Iterator[Message]:
                 rows_left -= msg_pb2.InsertRequest.FromString(message.payload).num_rows
                 yield message
     reader.close()
-
-
-def _vchannel(rig: Rig, name: str) -> VChannel:
-    """Its only one."""
-    number = rig.source.describe_collection(name)["collection_id"]
-    found = [VChannel.parse(each["channel_name"]) for each in rig.system.api.position(rig.task)["positions"]]
-    return next(each for each in found if each.collection_id == number)
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from pymilvus import DataType, MilvusClient
 
+from cdc_core.model.channel import VChannel
 from deploy.local import Stack
 from deploy.local.system import OwnProcess, System
 
@@ -69,6 +70,12 @@ class Rig:
         else:
             until(lambda: self.target.has_collection(name), f"{name} on the target")
         return name
+
+    def vchannel(self, collection: str) -> VChannel:
+        """The only one of a collection of one shard; of those that are replicated."""
+        number = self.source.describe_collection(collection)["collection_id"]
+        found = [VChannel.parse(each["channel_name"]) for each in self.system.api.position(self.task)["positions"]]
+        return next(each for each in found if each.collection_id == number)
 
     def count(self, collection: str) -> int:
         """count(*) on the target; -1 while it does not answer."""
