@@ -7,7 +7,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from cdc_core.names import BROKER_PREFIX, CATALOG_TASK, COMMON_QUEUE
-from cdc_core.sentinel_address import SentinelAddress
+from cdc_core.sentinel_address import celery_broker
 
 TICKET_SECONDS = 30
 """A ticket nobody took expires; the reconciler issues another."""
@@ -19,8 +19,8 @@ class Tickets:
     """A Celery producer. Thread-safe."""
 
     def __init__(self, broker_url: str) -> None:
-        watched = SentinelAddress.parse(broker_url)
-        self._app = Celery("cdc-api", broker=watched.broker_url if watched else broker_url)
+        url, besides = celery_broker(broker_url)
+        self._app = Celery("cdc-api", broker=url)
         self._app.conf.update(
             task_ignore_result=True,
             broker_connection_timeout=2,
@@ -28,7 +28,7 @@ class Tickets:
                 "socket_timeout": 2,
                 "socket_connect_timeout": 2,
                 "global_keyprefix": BROKER_PREFIX,
-                **({"master_name": watched.master} if watched else {}),
+                **besides,
             },
             redis_socket_timeout=2,
             redis_socket_connect_timeout=2,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from kombu.entity import Queue
 
 from cdc_core.names import BROKER_PREFIX, COMMON_QUEUE, worker_queue
-from cdc_core.sentinel_address import SCHEME, SentinelAddress
+from cdc_core.sentinel_address import SCHEME, celery_broker
 from cdc_core.settings import Settings
 
 TICKET_SECONDS = 30
@@ -23,9 +23,9 @@ _TRANSPORTS = {
 
 def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
     """For the worker incarnation `worker`."""
-    watched = SentinelAddress.parse(settings.broker_url)
+    broker_url, besides = celery_broker(settings.broker_url)
     return {
-        "broker_url": watched.broker_url if watched else settings.broker_url,
+        "broker_url": broker_url,
         "broker_transport": _transport(settings.broker_url),
         "broker_transport_options": {
             "socket_timeout": 10,
@@ -33,7 +33,7 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "global_keyprefix": BROKER_PREFIX,
-            **({"master_name": watched.master} if watched else {}),
+            **besides,
         },
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,

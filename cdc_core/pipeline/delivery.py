@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
@@ -42,7 +41,7 @@ class Delivery:
     ) -> None:
         self.trouble: str | None = None
         """What the target does not take now, or that it takes its time."""
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._transport = transport
         self._on_recovery = on_recovery
         self._unclear_seconds = unclear_seconds
@@ -78,7 +77,7 @@ class Delivery:
                 if tick is not None:
                     self._on_recovery()
                 return ()
-            began = self._clock.monotonic()
+            began = self.clock.monotonic()
             try:
                 self._transport.send(pchannel, flights, tick, partial(_timeout, flights))
             except TargetUnavailable as error:
@@ -93,13 +92,13 @@ class Delivery:
                     return self._give_up(flights, error)
                 return [f for each in flights for f in self.deliver(pchannel, [each], None)]
             else:
-                self._succeeded(attempt, self._clock.monotonic() - began)
+                self._succeeded(attempt, self.clock.monotonic() - began)
                 return flights
 
     def _hold_back(self, flights: Sequence[Flight]) -> None:
         """A call that timed out is written all the same, and no tick may be before it: its rows would double."""
         for flight in flights:
-            flight.settles_at = time.monotonic() + self._unclear_seconds
+            flight.settles_at = self.clock.monotonic() + self._unclear_seconds
 
     def _succeeded(self, attempt: int, seconds: float) -> None:
         self.trouble = f"the target is slow: it took {seconds:.0f} s for a call" if seconds >= SLOW_SECONDS else None

@@ -278,7 +278,8 @@ class Engine:
     # shared parts, made when first needed
 
     def _new_target(self, identity: str, transport: Transport, catalog: TargetCatalog) -> Target:
-        return Target(identity, transport, catalog, self._gates, self._ticker.wake, self._unclear_seconds)
+        wake, unclear = self._ticker.wake, self._unclear_seconds
+        return Target(identity, transport, catalog, self._gates, wake, unclear, self._clock)
 
     def source_queue(self) -> Queue:
         """:raises SourceUnavailable: the settings name none that can be read."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -48,6 +47,7 @@ class Gate:
         self.pchannel = pchannel
         self._gates = gates
         self._delivery = delivery
+        self._clock = delivery.clock
         self._changed = threading.Condition()
         self._members: set[Member] = set()
         self._landed: list[Flight] = []
@@ -203,11 +203,11 @@ class Gate:
 
     def _rest(self) -> float | None:
         """Seconds until the first batch of an unclear call may be committed or given up, None when there is none."""
-        return max(0.0, min(f.settles_at for f in self._landed) - time.monotonic()) if self._landed else None
+        return max(0.0, min(f.settles_at for f in self._landed) - self._clock.monotonic()) if self._landed else None
 
     def _settled(self) -> list[Flight]:
         """Those on the target, or refused by it, of which no earlier call can live on."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         return [flight for flight in self._landed if flight.settles_at <= now]
 
     def _turn(self) -> None:

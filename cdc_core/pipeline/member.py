@@ -21,7 +21,7 @@ class Flight:
     outgoing: Outgoing
     abandoned: str = ""
     settles_at: float = 0.0
-    """`time.monotonic` before which its hold may not rise, because an earlier call may live on in the target."""
+    """By the clock: before it its hold may not rise, because an earlier call may live on in the target."""
 
 
 @dataclass(eq=False, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from cdc_core.clock import Clock
 from cdc_core.coordination.gates import Gates
 from cdc_core.pipeline.delivery import Delivery
 from cdc_core.pipeline.gate import Gate
@@ -23,6 +24,7 @@ class Target:
         gates: Gates,
         wake: Callable[[], None],
         unclear_seconds: float,
+        clock: Clock | None = None,
     ) -> None:
         self.identity = identity
         self.transport = transport
@@ -34,6 +36,7 @@ class Target:
         self._store = gates
         self._wake = wake
         self._unclear_seconds = unclear_seconds
+        self._clock = clock
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
         self._deliveries: list[Delivery] = []
@@ -42,7 +45,7 @@ class Target:
         """Made when first asked for."""
         with self._lock:
             if pchannel not in self._gates:
-                delivery = Delivery(self.transport, self.has_recovered, self._unclear_seconds)
+                delivery = Delivery(self.transport, self.has_recovered, self._unclear_seconds, self._clock)
                 self._deliveries.append(delivery)
                 self._gates[pchannel] = Gate(self.identity, pchannel, self._store, delivery)
             return self._gates[pchannel]

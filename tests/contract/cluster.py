@@ -36,7 +36,7 @@ TARGET = MilvusConnect(uri="http://target:19530")
 
 
 class RunningClock(SystemClock):
-    """The machine's, until it is moved: a gate waits by the machine's own, whatever its leases go by."""
+    """The machine's, until it is moved: gates wait by it, and leases run out."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
