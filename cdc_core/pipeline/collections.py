@@ -113,6 +113,15 @@ class Collections:
         """The target's ids that the source's partitions have."""
         return (int(found) for found in self._partitions.get(collection_id, {}).values() if found != GONE)
 
+    def is_partitioned(self, collection_id: int) -> bool:
+        """Whether it has or had partitions beside the default one on the target, which nobody can drop there."""
+        return not self._context.ignores_partitions and len(self._partitions.get(collection_id, {})) > 1
+
+    def partitions_not_among(self, collection_id: int, there: frozenset[int]) -> set[int]:
+        """The source's ids of those that were made on the target and are not one of these there."""
+        mapped = self._partitions.get(collection_id, {}).items()
+        return {source for source, target in mapped if target != GONE and int(target) not in there}
+
     def unrecorded(self, collection_id: int, name: str) -> str:
         """The target's id of the partition of that name, if none of the source's has it, else GONE: a catalog that was
         killed had made it and could not record it, and the source has dropped its own since.

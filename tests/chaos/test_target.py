@@ -11,6 +11,7 @@ import random
 from functools import partial
 
 import pytest
+from pymilvus import MilvusClient
 
 from tests.chaos.extent import FULL
 from tests.chaos.front import Mode, Trouble
@@ -81,6 +82,42 @@ def test_a_collection_that_was_dropped_by_hand_stops_alone(replication: Replicat
     replication.running()
     own.source.drop_collection("lost")
     await_that(lambda: not replication.reason(task), "the reason is gone")
+
+
+def test_a_partition_that_was_dropped_by_hand_stops_its_collection(replication: Replication, own: OwnDatabase) -> None:
+    """What does this test do? Somebody drops a partition on the standby while a batch of it is on its way: its
+    collection stops with a reason, the other one goes on; dropped at the source as well, all is equal.
+
+    How? The front holds up the call with its rows until the partition is gone.
+    """
+    task = own.task()
+    for name in ("parted", "whole"):
+        make_collection(own.source, name, Shape())
+        own.source.create_partition(name, "p")
+        own.source.insert(name, list(rows(100)), partition_name="p")
+        own.source.insert(name, list(rows(100, 100)))
+    own.equal("parted", "whole")
+    with replication.front.trouble(
+        Trouble(Mode.SLOW, seconds=60.0, channels=replication.channels_of(task, "parted"), rows=True, most=1)
+    ):
+        own.source.insert("parted", list(rows(100, 200)), partition_name="p")
+        replication.front.await_trouble()
+        drop_partition(own.target(), "parted", "p")
+    own.source.insert("whole", list(rows(100, 200)), partition_name="p")
+    own.equal("whole")
+    await_that(lambda: "parted: partition p was dropped" in replication.reason(task), "the reason names the partition")
+    own.source.insert("parted", list(rows(100, 300)))
+    own.source.insert("whole", list(rows(100, 300)))
+    own.equal("whole")
+    replication.running()
+    drop_partition(own.source, "parted", "p")
+    own.equal("parted")
+    await_that(lambda: not replication.reason(task), "the reason is gone")
+
+
+def drop_partition(client: MilvusClient, collection: str, name: str) -> None:
+    client.release_partitions(collection, [name])
+    client.drop_partition(collection, name)
 
 
 def test_a_call_that_hangs_holds_up_no_other_collection(replication: Replication, own: OwnDatabase) -> None:

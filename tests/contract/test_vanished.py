@@ -1,4 +1,4 @@
-"""Collections that somebody drops on the target."""
+"""Collections and partitions that somebody drops on the target."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from dataclasses import replace
 import pytest
 
 from cdc_core.clock import ManualClock
-from cdc_core.model.catalog import ObjectState
+from cdc_core.model.catalog import Collection, ObjectState, Partition
 from cdc_core.model.timestamp import ZERO
 from cdc_core.pipeline.collections import Collections
 from cdc_core.pipeline.task_context import TaskContext
-from cdc_core.pipeline.vanished import LOOK_SECONDS, Vanished
+from cdc_core.pipeline.vanished import LOOK_SECONDS, MOST_PARTITIONED, Vanished
 from cdc_core.sink.memory import MemoryTarget
 from cdc_core.source.memory_catalog import MemoryCatalog
-from tests.contract.catalogs import a_collection
+from tests.contract.catalogs import CREATED, a_collection
 
 pytestmark = pytest.mark.contract
 
 FILMS, BOOKS = a_collection(450, "films"), a_collection(460, "books")
+DRAMA, CRIME = (
+    Partition(number, name, CREATED, ObjectState.CREATED) for number, name in ((452, "drama"), (453, "crime"))
+)
+SERIES = replace(FILMS, partitions=(*FILMS.partitions, DRAMA, CRIME))
 
 
 class Looks:
@@ -97,3 +101,103 @@ def test_one_that_the_source_drops_too_goes_on_to_its_drop(
         source.put_collection(replace(FILMS, state=left))
     looks.look()
     assert looks.stopped() == {}
+
+
+@pytest.fixture
+def parted(looks: Looks, source: MemoryCatalog) -> Looks:
+    """`films` with partitions, all on the target."""
+    source.put_collection(SERIES)
+    looks.collections.sweep(source.current())
+    assert looks.look() == {}
+    return looks
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_partition_that_was_dropped_by_hand_stops_its_collection(
+    parted: Looks, target: MemoryTarget, *, again: bool
+) -> None:
+    """No other one; also when somebody made another partition under its name."""
+    target.drop_partition("default", "films", "drama", ZERO)
+    if again:
+        target.create_partition("default", "films", "drama", ZERO)
+    assert "default.films: partition drama was dropped on the target by hand" in parted.look()[450]
+    assert parted.stopped().keys() == {450}
+    target.drop_partition("default", "films", "crime", ZERO)
+    assert "partition crime, drama was" in parted.look()[450]
+
+
+def test_a_partition_that_the_source_drops_too_is_let_go(
+    parted: Looks, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    """Its channels come to its drop; the other one still holds them up."""
+    target.drop_partition("default", "films", "drama", ZERO)
+    target.drop_partition("default", "films", "crime", ZERO)
+    parted.look()
+    source.put_collection(replace(FILMS, partitions=(*FILMS.partitions, CRIME)))
+    assert "partition crime was" in parted.look()[450]
+    assert parted.stopped().keys() == {450}
+    source.put_collection(FILMS)
+    assert parted.look() == {}
+    assert parted.stopped() == {}
+
+
+def test_a_partition_that_this_task_has_dropped_stops_nothing(
+    parted: Looks, context: TaskContext, target: MemoryTarget
+) -> None:
+    """Though the source's catalog, read before that, still has it."""
+    target.drop_partition("default", "films", "drama", ZERO)
+    context.objects.mark_dropped("one", 450, 452)
+    assert parted.look() == {}
+    assert parted.stopped() == {}
+
+
+def test_channels_that_came_to_the_drop_before_they_stood_still_go_on(
+    parted: Looks, context: TaskContext, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    target.drop_partition("default", "films", "drama", ZERO)
+    parted.look()
+    source.put_collection(replace(FILMS, partitions=(*FILMS.partitions, CRIME)))
+    context.objects.mark_dropped("one", 450, 452)
+    assert parted.look() == {}
+    assert parted.stopped() == {}
+
+
+def test_a_collection_that_lost_a_partition_and_is_dropped_at_the_source_goes_on_to_its_drop(
+    parted: Looks, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    target.drop_partition("default", "films", "drama", ZERO)
+    parted.look()
+    source.remove_collection(450)
+    assert parted.look() == {}
+    assert parted.stopped() == {}
+
+
+def test_another_worker_lets_go_what_the_first_one_has_stopped(
+    parted: Looks, context: TaskContext, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    target.drop_partition("default", "films", "drama", ZERO)
+    parted.look()
+    source.put_collection(replace(FILMS, partitions=(*FILMS.partitions, CRIME)))
+    Vanished(context, Collections(context)).sweep(source.current())
+    assert parted.stopped() == {}
+
+
+def test_partitions_of_many_collections_are_looked_at_in_turn(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget
+) -> None:
+    """Each look at a few: two look at all."""
+    many = [parted_collection(500 + 10 * number) for number in range(MOST_PARTITIONED + 3)]
+    for each in many:
+        source.put_collection(each)
+    looks = Looks(context, source)
+    for each in many:
+        target.drop_partition("default", each.name, "drama", ZERO)
+    assert len(looks.look()) == MOST_PARTITIONED
+    assert len(looks.look()) == len(many)
+    assert looks.look().keys() == {each.id for each in many}
+
+
+def parted_collection(number: int) -> Collection:
+    drama = Partition(number + 2, "drama", CREATED, ObjectState.CREATED)
+    made = a_collection(number, f"c{number}")
+    return replace(made, partitions=(*made.partitions, drama))
