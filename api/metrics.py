@@ -56,6 +56,9 @@ class _Tasks(Collector):
         for task, count in (dict.fromkeys(ids, 0) | self._shortage.of(ids)).items():
             missing.add_metric([task], count)
         yield missing
+        late = CounterMetricFamily("cdc_late_writes", "Records refused because their worker's lease was over")
+        late.add_metric([], self._store.late_writes.total)
+        yield late
 
 
 def _by_state(tasks: list[Task]) -> Metric:

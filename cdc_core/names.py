@@ -67,6 +67,7 @@ class Keys:
     retention:<id>                hash with expiry: pchannel -> why what was not read there is in danger
     shortage                      hash with expiry: task -> how many of its vchannels no worker has a slot for
     trimmings                     hash: pchannel -> where it begins, and how far that moved at once
+    late-writes                   number: records that were refused because their worker's lease was over
     source-clock                  hash: offset of the source's clock to Redis' one, in ms
     workers                       set: worker ids
     worker:<id>                   hash with expiry: heartbeat
@@ -87,6 +88,7 @@ class Keys:
         self.wake = f"{prefix}wake"
         self.shortage = f"{prefix}shortage"
         self.trimmings = f"{prefix}trimmings"
+        self.late_writes = f"{prefix}late-writes"
         self.source_clock = f"{prefix}source-clock"
 
     def task(self, task: str) -> str:

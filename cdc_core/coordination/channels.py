@@ -8,6 +8,7 @@ from typing import cast
 
 import redis
 
+from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.scripts import script
 from cdc_core.model.plan import Plan
@@ -68,6 +69,7 @@ class ChannelStore:
         self._keys = keys
         self._forget = script(client, "forget")
         self._checkpoint = script(client, "checkpoint")
+        self._late = LateWrites(client, keys)
 
     def put_catalog(self, task: str) -> None:
         """So that the reconciler issues tickets for it."""
@@ -151,7 +153,9 @@ class ChannelStore:
         """
         names = [self._keys.channel(key.task, key.name), self._keys.ops(key.task)]
         args = [epoch, position.to_base64(), position.timestamp.text, *passed]
-        return bool(self._checkpoint(keys=names, args=args))
+        recorded = bool(self._checkpoint(keys=names, args=args))
+        self._late.count(0 if recorded else 1)
+        return recorded
 
     def operation_done(self, task: str, message_id: str) -> None:
         """It was applied; one before it may still wait."""

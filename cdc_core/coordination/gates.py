@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 import redis
 
+from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.scripts import script
 from cdc_core.model.position import Position
@@ -100,11 +101,12 @@ class Gates:
         self._keys = keys
         self._owner = owner
         self._keepalive = "1" if keepalive else ""
+        self._late = LateWrites(client, keys)
         self._script = script(client, "round")
 
     def round(self, request: Request) -> Round:
         names, args = self._call(request)
-        return _parse(cast("str", self._script(keys=names, args=args)))
+        return self._counted(_parse(cast("str", self._script(keys=names, args=args))))
 
     def rounds(self, requests: Sequence[Request]) -> list[Round]:
         """Several gates in one trip; each round is atomic by itself."""
@@ -114,12 +116,16 @@ class Gates:
         for request in requests:
             names, args = self._call(request)
             self._script(keys=names, args=args, client=pipe)
-        return [_parse(cast("str", raw)) for raw in pipe.execute()]
+        return [self._counted(_parse(cast("str", raw))) for raw in pipe.execute()]
 
     def tick(self, target: str, pchannel: str) -> Tso | None:
         """The last tick granted there."""
         text = cast("str | None", self._client.hget(self._keys.gate(target, pchannel), "tick"))
         return Tso.parse(text) if text else None
+
+    def _counted(self, outcome: Round) -> Round:
+        self._late.count(sum(answer.word is Word.LOST for answer in outcome.answers))
+        return outcome
 
     def _call(self, request: Request) -> tuple[list[str], list[str]]:
         names = [self._keys.gate(request.target, request.pchannel), self._keys.source_clock, self._keys.wake]

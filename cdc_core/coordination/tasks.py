@@ -12,6 +12,7 @@ import redis
 
 from cdc_core.coordination.client import answering
 from cdc_core.coordination.dead_letters import DeadLetters
+from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.origin import Origin
 from cdc_core.coordination.scripts import script
 from cdc_core.coordination.secrets import Secrets
@@ -85,6 +86,7 @@ class TaskStore:
 
     def __init__(self, client: redis.Redis, keys: Keys, secrets: Secrets) -> None:
         self.dead_letters = DeadLetters(client, keys)
+        self.late_writes = LateWrites(client, keys)
         self._client = client
         self._keys = keys
         self._secrets = secrets

@@ -9,6 +9,7 @@ import pytest
 
 from cdc_core.coordination import gates as ops
 from cdc_core.coordination.gates import Answer, Gates, Operation, Request, Round, Word
+from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.position import Position
@@ -270,6 +271,7 @@ def test_who_does_not_hold_the_lease_changes_nothing_and_refuses_nobody_else(gat
     mine, other, renumbered = gate.member(), gate.member(), gate.member()
     gate.state.put(other, owner="v")
     gate.state.put(renumbered, epoch="2")
+    refused = 0
     for key in (other, renumbered):
         before = gate.state.fields(key)
         for operation in (
@@ -281,6 +283,8 @@ def test_who_does_not_hold_the_lease_changes_nothing_and_refuses_nobody_else(gat
         ):
             outcome = gate.round(operation, ops.raise_(mine, EPOCH, place(at(9)), at(9)))
             assert [answer.word for answer in outcome.answers] == [Word.LOST, Word.STEP]
+            refused += 1
+            assert LateWrites(gate.state.client, gate.state.keys).total == refused
         assert gate.state.fields(key) == before
     assert gate.holds == {f"s:{mine.member}": at(9)}
 

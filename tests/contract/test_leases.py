@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.leases import LEASE_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
@@ -167,6 +168,7 @@ def test_a_catalogs_checkpoint_is_refused_when_somebody_else_has_claimed_it_sinc
     epoch = state.claimed(key, "v").epoch
     assert state.channels.checkpoint(key, epoch, now, [])
     assert not state.channels.checkpoint(key, late, Position("op", b"\1", Tso.of(1_000)), [])
+    assert LateWrites(state.client, state.keys).total == 1
     assert state.channels.place(key) == (now, now.timestamp)
 
 

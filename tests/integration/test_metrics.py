@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.dead_letters import DeadLetters
+from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.retention import Retention
 from cdc_core.coordination.shortage import Shortage
 from cdc_core.model.dead_letter import DeadLetter
@@ -49,6 +50,12 @@ def test_what_is_wrong_with_a_task_is_counted(api: Api, state: redis.Redis) -> N
     assert found["cdc_retention_near", (TOPIC, "of_a")] == 1
     api.ask("delete", task_id="of_a")
     assert not [labels for _, labels in _metrics(api) if "of_a" in labels]
+
+
+def test_records_that_came_too_late_are_counted(api: Api, state: redis.Redis) -> None:
+    assert _metrics(api)["cdc_late_writes_total", ()] == 0
+    LateWrites(state, Keys()).count(3)
+    assert _metrics(api)["cdc_late_writes_total", ()] == 3
 
 
 def test_get_shows_the_warnings_while_there_are_any(api: Api, state: redis.Redis) -> None:
