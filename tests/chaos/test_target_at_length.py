@@ -9,24 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
-import numpy as np
 import pytest
-from pymilvus import DataType, MilvusClient
+from pymilvus import MilvusClient
 
 from deploy.local import Milvus, MilvusOptions
 from deploy.local.compare import wait_equal
-from deploy.local.system import Worker
 from tests.chaos.front import Front, Mode, Trouble
 from tests.chaos.history import broken
+from tests.chaos.wide import CALL_ROWS, make_wide, resident, wide_rows
 from tests.replication import PATIENCE, OwnDatabase, Replication, await_that
 from tests.servers import or_skip
-from tests.workload import Shape, Workload, index_and_load, make_collection, rows
+from tests.workload import Shape, Workload, make_collection, rows
 
-WIDE = 1024
-"""Of a vector: 4 KB a row."""
-CALL_ROWS = 2_000
 BACKLOG_ROWS = 80_000
 """330 MB, more than a worker may hold (hub.py: 96 MB)."""
 MOST_GROWTH = 250 << 20
@@ -145,26 +140,6 @@ def test_a_target_that_is_away_is_no_trouble_for_another(
         record_property(f"{away}_{name}", round(value, 2))
     print(away, {name: round(value, 2) for name, value in figures.items()}, len(meanwhile))  # noqa: T201
     assert not broken(second.front.calls())
-
-
-def make_wide(client: MilvusClient, name: str) -> None:
-    schema = client.create_schema()
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=WIDE)
-    client.create_collection(name, schema=schema, num_shards=1)
-    index_and_load(client, name)
-
-
-def wide_rows(count: int, start: int = 0) -> Iterator[dict[str, object]]:
-    vectors = np.random.default_rng(start).random((count, WIDE), dtype=np.float32)
-    for number, vector in enumerate(vectors, start):
-        yield {"id": number, "vector": vector}
-
-
-def resident(worker: Worker) -> int:
-    """Bytes of memory that a process has now."""
-    lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
 def seen_after(source: MilvusClient, target: MilvusClient, key: int) -> float:
