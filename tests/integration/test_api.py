@@ -3,8 +3,10 @@
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,19 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 
+from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.client import connect
 from cdc_core.coordination.dead_letters import DeadLetters
+from cdc_core.coordination.leases import Leases
+from cdc_core.coordination.reconciler import Reconciler
+from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.shortage import Shortage
+from cdc_core.coordination.tasks import TaskStore
+from cdc_core.coordination.workers import Workers
 from cdc_core.errors import SourceUnavailable, TaskStopped
 from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.position import Position
-from cdc_core.names import Keys
+from cdc_core.names import CATALOG, Keys
 from cdc_core.preflight.facts import KafkaFacts
 from cdc_core.sink.kafka_cluster import Topic
 from deploy.local import Redis
@@ -582,3 +591,60 @@ def test_many_clients_at_once(api: Api) -> None:
     with ThreadPoolExecutor(6) as pool:
         codes = {code for codes in pool.map(client, range(6)) for code in codes}
     assert codes <= {200, 400}
+
+
+def test_two_processes_that_make_and_delete_one_task(api: Api, redis_server: Redis, state: redis.Redis) -> None:
+    """As fast as they can, while a leader forgets what was deleted: it is there once and whole, or not at all."""
+    processes = [api, make_api(redis_server.url(DATABASE))]
+    start = threading.Barrier(len(processes))
+
+    def client(process: Api) -> list[tuple[str, int]]:
+        start.wait()
+        answers = []
+        for _ in range(50):
+            answers.append(("create", process.create("c", task_id="one")["code"]))
+            answers.append(("delete", process.ask("delete", task_id="one")["code"]))
+        return answers
+
+    with ThreadPoolExecutor(len(processes)) as pool, _forgetting(state) as halves:
+        answers = Counter(answer for found in pool.map(client, processes) for answer in found)
+    made = sum(len(process.office.tickets) for process in processes)
+    assert answers.keys() <= {("create", 200), ("create", 400), ("delete", 200), ("delete", 400)}
+    assert made > 1
+    assert made - answers["delete", 200] == len(api.ask("list")["data"]["tasks"]), "each was deleted once"
+    assert halves == []
+    api.ask("delete", task_id="one")
+    with _forgetting(state):
+        pass
+    assert not [key for key in state.scan_iter() if "one" in key]
+
+
+@contextmanager
+def _forgetting(state: redis.Redis) -> Iterator[list[object]]:
+    """A leader passes again and again, once more at the end; what it saw of a task that was there in part."""
+    keys = Keys()
+    channels, leases, workers = ChannelStore(state, keys), Leases(state, keys, "leader"), Workers(state, keys)
+    tasks, shortage = TaskStore(state, keys, Secrets(None)), Shortage(state, keys)
+    reconciler = Reconciler(tasks, channels, leases, workers, shortage, lambda _tickets: None)
+    halves: list[object] = []
+    over = threading.Event()
+
+    def lead() -> None:
+        last = False
+        while not last:
+            last = over.is_set()
+            assert leases.lead(60)
+            reconciler.run()
+            pipe = state.pipeline()
+            pipe.sismember(keys.tasks, "one").hget(keys.task("one"), "desired").exists(keys.channel("one", CATALOG))
+            known, desired, catalog = pipe.execute()
+            if (known, catalog) != (1, 1) and desired == "RUNNING":
+                halves.append((known, desired, catalog))
+
+    with ThreadPoolExecutor(1) as pool:
+        leading = pool.submit(lead)
+        try:
+            yield halves
+        finally:
+            over.set()
+        leading.result()
