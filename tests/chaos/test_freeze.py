@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from cdc_core.coordination.late_writes import LateWrites
+from cdc_core.names import Keys
 from tests.chaos.outcome import all_is_well, owners, who_holds_something
 from tests.chaos.ratchet import Ratchet
 from tests.replication import QUEUES, Replication, await_that
@@ -26,8 +28,11 @@ def test_a_worker_is_frozen_past_its_lease(
     """What does this test do? A worker gets SIGSTOP under load, for longer than its lease, and SIGCONT.
 
     How? The other one has all channels meanwhile. The frozen one finds its leases over when it goes on: what it
-    would still record is refused, nothing goes back, and it is given channels again as the process that it was.
+    would still record is refused and counted, nothing goes back, and it is given channels again as the process that it
+    was.
     """
+    late = LateWrites(replication.state, Keys())
+    before = late.total
     work.start()
     time.sleep(rng.uniform(3, 6))
     frozen = who_holds_something(replication.system.workers, replication, rng)
@@ -46,4 +51,6 @@ def test_a_worker_is_frozen_past_its_lease(
         await_that(lambda: name in owners(replication), "it is given channels again")
         work.stop()
         all_is_well(replication, work)
+    record_property("late_writes", late.total - before)
+    print(f"{late.total - before} records were refused")  # noqa: T201
     assert frozen.pid == pid

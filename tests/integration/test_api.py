@@ -636,7 +636,9 @@ def _forgetting(state: redis.Redis) -> Iterator[list[object]]:
             assert leases.lead(60)
             reconciler.run()
             pipe = state.pipeline()
-            pipe.sismember(keys.tasks, "one").hget(keys.task("one"), "desired").exists(keys.channel("one", CATALOG))
+            pipe.sismember(keys.tasks, "one")
+            pipe.hget(keys.task("one"), "desired")
+            pipe.exists(keys.channel("one", CATALOG))
             known, desired, catalog = pipe.execute()
             if (known, catalog) != (1, 1) and desired == "RUNNING":
                 halves.append((known, desired, catalog))
