@@ -27,9 +27,9 @@ def test_a_worker_is_frozen_past_its_lease(
 ) -> None:
     """What does this test do? A worker gets SIGSTOP under load, for longer than its lease, and SIGCONT.
 
-    How? The other one has all channels meanwhile. The frozen one finds its leases over when it goes on: what it
-    would still record is refused and counted, nothing goes back, and it is given channels again as the process that it
-    was.
+    How? The other one has all channels meanwhile. The frozen one finds its leases over when it goes on, nothing goes
+    back, and it is given channels again as the process that it was. What it records all the same is refused and
+    counted: how often is noted, usually never, as it looks at the clock before.
     """
     late = LateWrites(replication.state, Keys())
     before = late.total
