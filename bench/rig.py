@@ -15,6 +15,7 @@ from pymilvus import DataType, MilvusClient
 
 from cdc_core.model.channel import VChannel
 from deploy.local import Stack
+from deploy.local.stack import StackQueue
 from deploy.local.system import OwnProcess, System
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,7 +33,7 @@ class Usage:
 class Rig:
     """A context manager; `source` and `target` are clients of the two Milvus."""
 
-    def __init__(self, directory: Path, queue: str, workers: int = 2) -> None:
+    def __init__(self, directory: Path, queue: StackQueue, workers: int = 2) -> None:
         self.stack = Stack(directory / "servers", queue, target_channels=16)  # as a Milvus comes
         self._directory = directory
         self._workers = workers
