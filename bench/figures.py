@@ -135,7 +135,11 @@ def idle(rig: Rig, collections: int = 50, seconds: float = 30.0) -> Figures:
     before = rig.usage()
     time.sleep(seconds)
     after = rig.usage()
-    return {"cpu_percent_of_a_core": (after.cpu - before.cpu) / seconds * 100, "peak_mb": after.peak_mb}
+    return {
+        "cpu_percent_of_a_core": (after.cpu - before.cpu) / seconds * 100,
+        "resident_mb": after.resident_mb,
+        "peak_mb": after.peak_mb,
+    }
 
 
 def _has(rig: Rig, name: str, rows: int) -> bool:
