@@ -21,8 +21,8 @@ from cdc_core.pipeline.collections import Collections, Known
 from cdc_core.pipeline.operation_feed import OperationFeed
 from cdc_core.pipeline.task_context import TaskContext
 
-NUDGES = 10
-"""As many looks (catalog_loop.py) as it takes the source to tick twice and more."""
+NUDGE_SECONDS = 2.0
+"""The source ticks all its channels several times in it."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,8 @@ class _Pending:
     again_at: float = 0.0
     """`time.monotonic` of the next attempt."""
     trouble: str = ""
-    nudges: int = 0
+    waits_since: float | None = None
+    """`time.monotonic` of when rows were first behind it."""
 
 
 class Operations:
@@ -160,8 +161,9 @@ class Operations:
 
     def _nudge(self, pending: _Pending, behind: Sequence[Plan]) -> None:
         """Idle channels record at once how far they are; when it lasts, it is no idleness that it waits for."""
-        pending.nudges += 1
-        if pending.nudges <= NUDGES:
+        now = time.monotonic()
+        pending.waits_since = pending.waits_since or now
+        if now - pending.waits_since < NUDGE_SECONDS:
             for plan in behind:
                 self._context.gates.wake(plan.target, plan.target_vchannel.pchannel)
 
