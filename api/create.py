@@ -23,7 +23,7 @@ from cdc_core.model.connect import (
     VectorFormat,
 )
 from cdc_core.model.position import Position
-from cdc_core.model.task import ANY, BufferConfig, CollectionSelector, NameMapping, OnUndecodable, TaskSpec
+from cdc_core.model.task import ANY, BufferConfig, CollectionSelector, NameMapping, OnUndecodable, RateLimits, TaskSpec
 from cdc_core.settings import Settings
 from cdc_core.transform.mapping import mistakes
 
@@ -67,6 +67,7 @@ class _Reading:
             buffer_config=self._buffer_config(),
             disable_auto_start=self.data.get("disable_auto_start", False),
             on_undecodable=self._on_undecodable(),
+            rate_limits=self._rate_limits(),
         )
         self.problems += mistakes(spec)
         if self.problems:
@@ -215,6 +216,10 @@ class _Reading:
             return OnUndecodable(given)
         self._wrong(f"on_undecodable: {shortened(given)!r} is none; expected {' or '.join(OnUndecodable)}")
         return OnUndecodable.STOP
+
+    def _rate_limits(self) -> RateLimits:
+        given = self.data.get("extension", {})
+        return RateLimits(given.get("max_rows_per_second", 0), given.get("max_bytes_per_second", 0))
 
     def _check_name(self, where: str, name: str) -> None:
         limit = self.settings.max_name_length

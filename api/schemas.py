@@ -110,6 +110,8 @@ class ExtensionSchema(Shape):
     sink = fields.String()
     format = fields.String()
     vectors = fields.String()
+    max_rows_per_second = Whole(1)
+    max_bytes_per_second = Whole(1)
 
 
 class CreateSchema(Shape):

@@ -11,7 +11,7 @@ from cdc_core.coordination.tasks import Checkpoint
 from cdc_core.model.catalog import DEFAULT_DATABASE
 from cdc_core.model.connect import Connect, KafkaConnect, MilvusConnect, SinkKind
 from cdc_core.model.position import Position
-from cdc_core.model.task import CollectionSelector, OnUndecodable, Task
+from cdc_core.model.task import CollectionSelector, OnUndecodable, Task, TaskSpec
 from cdc_core.names import OP_COLLECTION_ID
 from cdc_core.preflight.check import Report
 
@@ -30,7 +30,7 @@ def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
     }
     if spec.on_undecodable is not OnUndecodable.STOP:
         view["on_undecodable"] = spec.on_undecodable.value
-    if extension := _extension(spec.target):
+    if extension := _extension(spec):
         view["extension"] = extension
     if reason := task.reason or _reason(troubles):
         view["reason"] = reason
@@ -96,8 +96,13 @@ def _milvus(connect: MilvusConnect) -> dict[str, Any]:
     }
 
 
-def _extension(connect: Connect) -> dict[str, str]:
+def _extension(spec: TaskSpec) -> dict[str, Any]:
     """What differs from a client that knows none."""
+    limits = {"max_rows_per_second": spec.rate_limits.rows, "max_bytes_per_second": spec.rate_limits.bytes}
+    return _of_target(spec.target) | {name: limit for name, limit in limits.items() if limit}
+
+
+def _of_target(connect: Connect) -> dict[str, Any]:
     if isinstance(connect, MilvusConnect):
         return {"sink": connect.sink.value} if connect.sink is not SinkKind.STANDBY else {}
     return {"format": connect.format.value, "vectors": connect.vectors.value}

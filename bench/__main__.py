@@ -14,6 +14,7 @@ from rich.table import Table
 from bench import scale
 from bench.figures import MEASUREMENTS, Figures
 from bench.rig import Rig
+from deploy.local.stack import StackQueue
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -35,7 +36,7 @@ def main() -> None:
         _on_servers(names, given.queue, given.workers or 2)
 
 
-def _on_servers(names: list[str], queue: str, workers: int) -> None:
+def _on_servers(names: list[str], queue: StackQueue, workers: int) -> None:
     results: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory, Rig(Path(directory), queue, workers) as rig:
         for name in names:

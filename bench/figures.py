@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from pymilvus import MilvusClient
 
@@ -31,7 +32,7 @@ def latency(rig: Rig) -> Figures:
             rig.source.insert(name, rows(number * 10, 10, 128))
             inserted.append(time.monotonic())
             want = (number + 1) * 10
-            until(lambda want=want: rig.count(name) >= want, f"{want} rows", every=0.01)
+            until(partial(_has, rig, name, want), f"{want} rows", every=0.01)
             seen.append(time.monotonic())
             time.sleep(0.037 * (number % 7))  # spread over the source's ticks
     whole = [visible - done for visible, done in zip(seen, inserted, strict=True)]
@@ -134,7 +135,15 @@ def idle(rig: Rig, collections: int = 50, seconds: float = 30.0) -> Figures:
     before = rig.usage()
     time.sleep(seconds)
     after = rig.usage()
-    return {"cpu_percent_of_a_core": (after.cpu - before.cpu) / seconds * 100, "peak_mb": after.peak_mb}
+    return {
+        "cpu_percent_of_a_core": (after.cpu - before.cpu) / seconds * 100,
+        "resident_mb": after.resident_mb,
+        "peak_mb": after.peak_mb,
+    }
+
+
+def _has(rig: Rig, name: str, rows: int) -> bool:
+    return rig.count(name) >= rows
 
 
 def _write_singly(rig: Rig, name: str, clients: int, seconds: float) -> int:

@@ -15,6 +15,7 @@ from pymilvus import DataType, MilvusClient
 
 from cdc_core.model.channel import VChannel
 from deploy.local import Stack
+from deploy.local.stack import StackQueue
 from deploy.local.system import OwnProcess, System
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -23,16 +24,17 @@ _PAGE_KB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of our processes: CPU seconds in all, and the largest resident memory of one of them in MB."""
+    """Of our processes: CPU seconds in all, and the largest resident memory of one of them in MB, now and ever."""
 
     cpu: float
+    resident_mb: float
     peak_mb: float
 
 
 class Rig:
     """A context manager; `source` and `target` are clients of the two Milvus."""
 
-    def __init__(self, directory: Path, queue: str, workers: int = 2) -> None:
+    def __init__(self, directory: Path, queue: StackQueue, workers: int = 2) -> None:
         self.stack = Stack(directory / "servers", queue, target_channels=16)  # as a Milvus comes
         self._directory = directory
         self._workers = workers
@@ -91,7 +93,7 @@ class Rig:
         """Since the processes started."""
         own: list[OwnProcess] = self.system.processes
         pids = [pid for process in own if process.pid for pid in _family(process.pid)]
-        return Usage(sum(map(_cpu, pids)), max(map(_peak_mb, pids)))
+        return Usage(sum(map(_cpu, pids)), *(max(_mb(pid, field) for pid in pids) for field in ("VmRSS", "VmHWM")))
 
 
 def rows(first: int, number: int, dim: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -129,7 +131,7 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _peak_mb(pid: int) -> float:
+def _mb(pid: int, field: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    line = next(line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) / _PAGE_KB

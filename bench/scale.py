@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import redis
 
@@ -132,11 +132,12 @@ class ScaleRig:
 
     def owners(self) -> dict[str, int]:
         """Worker id -> vchannels that it holds in step now."""
-        names = self.client.smembers(self.keys.channels(TASK)) - {CATALOG}
+        names = cast("set[str]", self.client.smembers(self.keys.channels(TASK))) - {CATALOG}
         pipe = self.client.pipeline(transaction=False)
         for name in names:
             pipe.hmget(self.keys.channel(TASK, name), "owner", "deadline", "gate")
-        now, found = self.channels.now(), {}
+        found: dict[str, int] = {}
+        now = self.channels.now()
         alive = {worker.id for worker in self.workers if worker.alive}
         for owner, deadline, gate in pipe.execute():
             if owner in alive and int(deadline or 0) > now and gate:

@@ -66,6 +66,7 @@ class Keys:
     dead-letter-places:<id>       set: where those are that were counted
     retention:<id>                hash with expiry: pchannel -> why what was not read there is in danger
     shortage                      hash with expiry: task -> how many of its vchannels no worker has a slot for
+    rate:<id>                     hash with expiry: until when what has travelled is paid for (scripts/rate.lua)
     trimmings                     hash: pchannel -> where it begins, and how far that moved at once
     late-writes                   number: records that were refused because their worker's lease was over
     source-clock                  hash: offset of the source's clock to Redis' one, in ms
@@ -143,6 +144,9 @@ class Keys:
 
     def retention(self, task: str) -> str:
         return f"{self.prefix}retention:{task}"
+
+    def rate(self, task: str) -> str:
+        return f"{self.prefix}rate:{task}"
 
     def wanted(self, task: str) -> str:
         return f"{self.prefix}wanted:{task}"

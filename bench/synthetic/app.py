@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from bench.synthetic.moves import Moves
 from bench.synthetic.shape import LOAD_KEY, Load, Shape
@@ -25,10 +27,14 @@ def _target(*_: object) -> tuple[Replicated, SyntheticTarget]:
 
 
 def _load() -> Load:
-    return Load.parse(process.state().get(LOAD_KEY))
+    return Load.parse(cast("str | None", process.state().get(LOAD_KEY)))
 
 
-process.open_source_queue = lambda _settings: SyntheticQueue(_shape, _load)
-process.open_source_catalog = lambda _settings: synthetic_catalog(_shape)
-process.open_target = _target
+_SYNTHETIC: Mapping[str, Callable[..., object]] = {
+    "open_source_queue": lambda _settings: SyntheticQueue(_shape, _load),
+    "open_source_catalog": lambda _settings: synthetic_catalog(_shape),
+    "open_target": _target,
+}
+for _name, _made in _SYNTHETIC.items():
+    setattr(process, _name, _made)
 Moves(_directory / f"moves-{os.getpid()}").watch()

@@ -41,7 +41,12 @@ class Moves:
                     self._look(request, answer)
             return found
 
-        Leases.claim, Gates.round, Gates.rounds = watched_claim, watched_round, watched_rounds  # type: ignore[method-assign]
+        for of, name, watched in (
+            (Leases, "claim", watched_claim),
+            (Gates, "round", watched_round),
+            (Gates, "rounds", watched_rounds),
+        ):
+            setattr(of, name, watched)
 
     def _look(self, request: Request, answer: Round) -> None:
         for operation, found in zip(request.operations, answer.answers, strict=True):

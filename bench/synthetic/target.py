@@ -44,6 +44,10 @@ class SyntheticTarget(MemoryCatalog):
             self.send(pchannel, (), begin=tick, end=tick, tick=tick, timeout=timeout)
         return {}
 
+    def takes_imports(self, timeout: float) -> bool:  # noqa: ARG002
+        """Nothing here is imported."""
+        return False
+
     def check(self, timeout: float) -> None:
         """It is there."""
 

@@ -118,6 +118,10 @@ class Gates:
             self._script(keys=names, args=args, client=pipe)
         return [self._counted(_parse(cast("str", raw))) for raw in pipe.execute()]
 
+    def wake(self, target: str, pchannel: str) -> None:
+        """Whoever has members there makes a round now."""
+        self._client.publish(self._keys.wake, f"gate {self._keys.gate(target, pchannel)}")
+
     def tick(self, target: str, pchannel: str) -> Tso | None:
         """The last tick granted there."""
         text = cast("str | None", self._client.hget(self._keys.gate(target, pchannel), "tick"))

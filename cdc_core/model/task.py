@@ -9,6 +9,7 @@ from typing import Any
 
 from cdc_core.model.connect import Connect, DialConfig, KafkaConnect, KafkaSasl, MilvusConnect
 from cdc_core.model.position import Position
+from cdc_core.model.rate import NO_LIMITS, RateLimits
 
 __all__ = [
     "ANY",
@@ -22,6 +23,7 @@ __all__ = [
     "MilvusConnect",
     "NameMapping",
     "OnUndecodable",
+    "RateLimits",
     "Task",
     "TaskSpec",
     "TaskState",
@@ -120,6 +122,7 @@ class TaskSpec:
     buffer_config: BufferConfig = BufferConfig()
     disable_auto_start: bool = False
     on_undecodable: OnUndecodable = OnUndecodable.STOP
+    rate_limits: RateLimits = NO_LIMITS
 
     @property
     def ignores_partitions(self) -> bool:
@@ -145,6 +148,7 @@ class TaskSpec:
             "buffer_config": {"period": self.buffer_config.period, "size": self.buffer_config.size},
             "disable_auto_start": self.disable_auto_start,
             "on_undecodable": self.on_undecodable.value,
+            "rate_limits": self.rate_limits.to_dict(),
         }
 
     @classmethod
@@ -167,6 +171,7 @@ class TaskSpec:
             buffer_config=BufferConfig(**data["buffer_config"]),
             disable_auto_start=data["disable_auto_start"],
             on_undecodable=OnUndecodable(data.get("on_undecodable", OnUndecodable.STOP)),  # not in older specs
+            rate_limits=RateLimits(**data.get("rate_limits", {})),  # nor these
         )
 
 

@@ -36,6 +36,10 @@ class Batch:
         """Bytes."""
         return sum(row.message.size for row in self.rows)
 
+    @property
+    def row_count(self) -> int:
+        return sum(len(rewrite.row_timestamps(row.message)) for row in self.rows)
+
     @cached_property
     def stamps(self) -> tuple[Tso, ...]:
         """The distinct row timestamps, sorted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import redis
 import structlog
@@ -14,6 +15,7 @@ from cdc_core.coordination.channels import ChannelState, ChannelStore
 from cdc_core.coordination.gates import Gates
 from cdc_core.coordination.leases import ChannelKey, Claim, Leases, Refusal
 from cdc_core.coordination.objects import Objects
+from cdc_core.coordination.rates import Rates
 from cdc_core.coordination.requests import Requests
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.wake import WakeBus
@@ -25,6 +27,7 @@ from cdc_core.model.position import Position
 from cdc_core.model.task import Task
 from cdc_core.names import CATALOG, Keys
 from cdc_core.pipeline.addresses import Addresses
+from cdc_core.pipeline.batch import Batch
 from cdc_core.pipeline.catalog_loop import CatalogLoop
 from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
 from cdc_core.pipeline.lease import Lease
@@ -78,6 +81,7 @@ class Engine:
         self._objects = Objects(client, keys)
         self._barriers = Barriers(client, keys)
         self._requests = Requests(client, keys)
+        self._rates = Rates(client, keys)
         self._gates = Gates(client, keys, worker, keepalive=keepalive)
         self._clock = clock
         self._open_queue = open_queue
@@ -254,11 +258,19 @@ class Engine:
                 dead_letters=DeadLetterOffice(task.spec, self.tasks.dead_letters),
                 waiter=waiter,
                 takes_imports=lambda: target.transport.takes_imports(CHECK_SECONDS),
+                pace=partial(self._pace, task),
             )
             lease.on_order(waiter.wake)
             return replicator.run().value
         finally:
             waiter.close()
+
+    def _pace(self, task: Task, batch: Batch) -> float:
+        """Seconds that a batch has to wait for its task's rate limits."""
+        limits = task.spec.rate_limits
+        if not (limits and batch.rows):
+            return 0.0
+        return self._rates.take(task.id, limits, batch.row_count, batch.size)
 
     def _release(self, lease: Lease, *, outcome: str = "", reason: str = "", backoff: float = 0.0) -> None:
         try:

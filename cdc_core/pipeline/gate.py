@@ -55,6 +55,7 @@ class Gate:
         self._top = ZERO
         self._granted = ZERO
         self._poked = False
+        self._busy_at = self._clock.monotonic()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"gate-{pchannel}", daemon=True)
         self._thread.start()
@@ -68,6 +69,7 @@ class Gate:
         member.lease.on_order(self._notify)
         with self._changed:
             self._members.add(member)
+            self._busy_at = self._clock.monotonic()
 
     def submit(self, member: Member, batch: Batch) -> None:
         """Send it after those before it; returns when it waits for its turn.
@@ -112,6 +114,11 @@ class Gate:
     def rows_wait(self) -> bool:
         """Whether rows are on the target that no tick has passed yet."""
         return self._top > self._granted
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds since rows went through, or somebody came."""
+        return self._clock.monotonic() - self._busy_at
 
     @property
     def trouble(self) -> str | None:
@@ -222,6 +229,8 @@ class Gate:
             found = [member.flight for member in self._members if member.flight]
             flights = [flight for flight in found if flight not in resting]
             tick, self._tick = self._tick, None
+            if flights:
+                self._busy_at = self._clock.monotonic()
         landed = self._delivery.deliver(self.pchannel, flights, tick)
         with self._changed:
             done = [flight for flight in flights if flight in landed or flight.abandoned]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -13,12 +13,16 @@ from cdc_core.codec.operation import OF_DATABASES, OF_USERS, Operation, Operatio
 from cdc_core.coordination.leases import ChannelKey
 from cdc_core.errors import Fatal, LeaseLost, Retryable, TargetUnavailable
 from cdc_core.model.catalog import Catalog, ObjectState
+from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
 from cdc_core.model.task import ANY
 from cdc_core.model.timestamp import ZERO
 from cdc_core.pipeline.collections import Collections, Known
 from cdc_core.pipeline.operation_feed import OperationFeed
 from cdc_core.pipeline.task_context import TaskContext
+
+NUDGE_SECONDS = 2.0
+"""The source ticks all its channels several times in it."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +36,8 @@ class _Pending:
     again_at: float = 0.0
     """`time.monotonic` of the next attempt."""
     trouble: str = ""
+    waits_since: float | None = None
+    """`time.monotonic` of when rows were first behind it."""
 
 
 class Operations:
@@ -98,7 +104,7 @@ class Operations:
             applied = operation.on(self._context.names.database(operation.database), ())
             concerned = self._covers(operation.database) and not self._in_use(applied, operation.database)
         else:
-            known = self._concerned(operation)
+            known = self._concerned(pending)
             if known is None:
                 return False
             names = [each.plan.target_collection for each in known]
@@ -130,9 +136,9 @@ class Operations:
             log.error("operation_refused", kind=operation.kind.name, error=str(error))
             self.failed[operation.message_id.hex()] = f"{operation.kind.name} of {operation.collection}: {error}"
 
-    def _concerned(self, operation: Operation) -> list[Known] | None:
+    def _concerned(self, pending: _Pending) -> list[Known] | None:
         """The replicated collections that it names; None when one of them is still to come, or to come so far."""
-        found = []
+        operation, found = pending.operation, []
         for name in operation.collections:
             if not self._context.selection.match(operation.database, name):
                 continue
@@ -144,12 +150,22 @@ class Operations:
             far = self._context.channels.resolved(ChannelKey(self._context.id, p.vchannel.name) for p in known.plans)
             if None in far:
                 continue  # its drop comes next on the target, or has come before the operation
-            if any(resolved < operation.timestamp for resolved in far if resolved):
+            behind = [p for p, at in zip(known.plans, far, strict=True) if at and at < operation.timestamp]
+            if behind:
+                self._nudge(pending, behind)
                 return None
             if not self._partitions_made(operation, known):
                 return None
             found.append(known)
         return found
+
+    def _nudge(self, pending: _Pending, behind: Sequence[Plan]) -> None:
+        """Idle channels record at once how far they are; when it lasts, it is no idleness that it waits for."""
+        now = time.monotonic()
+        pending.waits_since = pending.waits_since or now
+        if now - pending.waits_since < NUDGE_SECONDS:
+            for plan in behind:
+                self._context.gates.wake(plan.target, plan.target_vchannel.pchannel)
 
     def _partitions_made(self, operation: Operation, known: Known) -> bool:
         """Whether those of the operation that the source has are on the target; the sweep makes them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from cdc_core.source.window import Mark, Window
 TAKE_SECONDS = 30.0
 """Nothing has to be done while nothing comes; a stop wakes."""
 PATIENCE_SECONDS = 3.0
+LEAST_REST = 0.1
+"""Seconds; for less it is not worth leaving the step."""
 LAG_MS = 5_000
 """Who is in step and so far behind the source makes everybody on its channel wait: it leaves and is behind."""
 
@@ -73,6 +76,7 @@ class Replicator:
         dead_letters: DeadLetterOffice,
         waiter: Waiter,
         takes_imports: Callable[[], bool],
+        pace: Callable[[Batch], float],
     ) -> None:
         self._plan = plan
         self._checkpoint = checkpoint
@@ -86,6 +90,7 @@ class Replicator:
         self._undecodable: Undecodable | None = None
         self._waiter = waiter
         self._takes_imports = takes_imports
+        self._pace = pace
         self._pieces: deque[tuple[Piece, int]] = deque()
         self._outlived = False
         start = Position(plan.vchannel.name, checkpoint.position.message_id, checkpoint.resolved)
@@ -211,9 +216,22 @@ class Replicator:
     def _send(self, pieces: list[tuple[Piece, int]]) -> None:
         batch = self._batch(pieces)
         if batch.rows and self.member.in_step and self._lag_ms(batch) > LAG_MS:
-            self._gate.drain(self.member)
-            self._gate.leave(self.member)
+            self._step_aside()
+        self._rest(self._pace(batch))
         self._gate.submit(self.member, batch)
+
+    def _rest(self, seconds: float) -> None:
+        """The task has had its rows for now; those of others on the same target channel do not wait for that."""
+        until = time.monotonic() + seconds
+        if seconds > LEAST_REST and self.member.in_step:
+            self._step_aside()
+        while (left := until - time.monotonic()) > 0:
+            self._check()
+            self._waiter.wait(left)
+
+    def _step_aside(self) -> None:
+        self._gate.drain(self.member)
+        self._gate.leave(self.member)
 
     def _lag_ms(self, batch: Batch) -> int:
         return self._hub.newest[0].ms - batch.mark.resolved.ms
@@ -253,8 +271,7 @@ class Replicator:
             end = Barrier(self._plan.collection_id, older, message.partition_name, message.first)
             self._barriers.arrive(self._lease.key.task, end, self._plan.vchannel.name)
         if waited > PATIENCE_SECONDS and self.member.in_step:
-            self._gate.drain(self.member)
-            self._gate.leave(self.member)
+            self._step_aside()
         self._waiter.wait(1.0)
 
     def _check(self) -> None:

@@ -12,6 +12,9 @@ from cdc_core.pipeline.gate import Gate
 from cdc_core.pipeline.transport import Transport
 from cdc_core.sink.base import TargetCatalog
 
+QUIET_SECONDS = 10.0
+"""Without rows for so long nothing happens at a target."""
+
 
 class Target:
     """Shared by all channels of all tasks with that target. Thread-safe."""
@@ -64,6 +67,11 @@ class Target:
     def gates(self) -> list[Gate]:
         with self._lock:
             return list(self._gates.values())
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has happened at any of its gates here for a while."""
+        return all(gate.quiet_for > QUIET_SECONDS for gate in self.gates)
 
     @property
     def trouble(self) -> str | None:

@@ -15,7 +15,9 @@ from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.target import Target
 
 IDLE_SECONDS = 0.5
-"""How often idle channels tick: Bounded reads and loads on the target wait for it. Rows never do (gate.py)."""
+"""How often idle channels tick: Strong reads and loads on the target wait for it. Rows never do (gate.py)."""
+QUIET_BEATS = 2
+"""A target where nothing happens (target.py) ticks at every second of those times: half the cost of being idle."""
 LEAST_ADVANCE_MS = 400
 """Several processes may hold vchannels of one gate: one of them ticks it."""
 TICK_TIMEOUT = 5.0
@@ -41,6 +43,7 @@ class Ticker:
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
         self._beats: dict[str, threading.Thread] = {}
+        self._number = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -59,31 +62,35 @@ class Ticker:
         while not self._stop.is_set():
             self._woken.wait(IDLE_SECONDS)
             self._woken.clear()
+            self._number += 1
             for target in self._targets():
-                self._begin(target)
+                beats = QUIET_BEATS if target.quiet else 1
+                if target.recovered.is_set() or self._number % beats == 0:
+                    self._begin(target, LEAST_ADVANCE_MS * beats)
 
-    def _begin(self, target: Target) -> None:
+    def _begin(self, target: Target, least_advance: int) -> None:
         """Unless the last time is not over."""
         last = self._beats.get(target.identity)
         if last is None or not last.is_alive():
-            beat = threading.Thread(target=self._beat, args=(target,), name=f"ticks-{target.identity}", daemon=True)
+            name, args = f"ticks-{target.identity}", (target, least_advance)
+            beat = threading.Thread(target=self._beat, args=args, name=name, daemon=True)
             self._beats[target.identity] = beat
             beat.start()
 
-    def _beat(self, target: Target) -> None:
+    def _beat(self, target: Target, least_advance: int) -> None:
         try:
-            self._tick(target)
+            self._tick(target, least_advance)
         except (redis.RedisError, CdcError) as error:
             log.warning("ticks_failed", target=target.identity, error=str(error))
         except Exception:
             log.exception("ticker_failed", target=target.identity)
 
-    def _tick(self, target: Target) -> None:
+    def _tick(self, target: Target, least_advance: int) -> None:
         recovered = target.recovered.is_set()
         gates = [gate for gate in target.gates if not gate.empty]
         served = {gate.pchannel for gate in gates}
         others = sorted({*self._others(target), *(target.catalog.pchannels() if recovered else ())} - served)
-        asked = [gate.idle_request(LEAST_ADVANCE_MS) for gate in gates]
+        asked = [gate.idle_request(least_advance) for gate in gates]
         requests = [request for request, _ in asked]
         requests += [Request(target.identity, pchannel, (), LEAST_ADVANCE_MS * 2) for pchannel in others]
         outcomes: Sequence[Round] = ()

@@ -20,7 +20,16 @@ from cdc_core.coordination.workers import Workers
 from cdc_core.errors import TargetUnavailable
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.position import Position
-from cdc_core.model.task import Beginning, CollectionSelector, Desired, OnUndecodable, Task, TaskSpec, TaskState
+from cdc_core.model.rate import NO_LIMITS, RateLimits
+from cdc_core.model.task import (
+    Beginning,
+    CollectionSelector,
+    Desired,
+    OnUndecodable,
+    Task,
+    TaskSpec,
+    TaskState,
+)
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import Keys
 from cdc_core.pipeline.engine import Engine
@@ -250,9 +259,10 @@ class Cluster:
         *,
         positions: Mapping[str, Position] = {},
         on_undecodable: OnUndecodable = OnUndecodable.STOP,
+        rate_limits: RateLimits = NO_LIMITS,
     ) -> None:
         selectors = {"default": (CollectionSelector(collection, positions),)}
-        spec = TaskSpec(task, TARGET, selectors, on_undecodable=on_undecodable)
+        spec = TaskSpec(task, TARGET, selectors, on_undecodable=on_undecodable, rate_limits=rate_limits)
         existing = frozenset(self._source.catalog.current().collections)
         made = Task(spec, Beginning(tails, existing), Desired.RUNNING, TaskState.INITIAL, "", time.time())
         assert self.tasks.create(made, self.tasks.snapshot().revision, 10) is Created.CREATED

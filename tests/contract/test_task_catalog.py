@@ -134,6 +134,32 @@ def test_an_operation_goes_to_the_collection_that_had_the_name_then(
         feed.close()
 
 
+def test_an_operation_asks_idle_channels_how_far_they_are(
+    context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State
+) -> None:
+    """Given a collection that is idle and recorded as behind an operation, then the gates of its channels are told to
+    look, for a while and not for ever.
+    """
+    source.put_collection(a_collection(450, "films"))
+    [plan] = swept(context, source).known[450].plans
+    asked = f"gate {state.keys.gate(context.target.identity, plan.target_vchannel.pchannel)}"
+    queue = MemoryQueue()
+    feed = OperationFeed(queue, OPS, Position("", b""), context.dead_letters, lambda: None)
+    operations = Operations(context, swept(context, source), feed, source.refresh)
+    queue.append(OPS, index_of("films", Tso(CREATED + 1_000)))
+    try:
+        with state.heard() as said:
+            _sweep_until(operations, lambda: operations.waiting)
+        assert asked in said
+        while asked in said:
+            with state.heard() as said:
+                operations.sweep()
+        assert operations.waiting
+        assert target.applied == []
+    finally:
+        feed.close()
+
+
 def test_a_database_that_was_made_again_is_not_dropped(
     context: TaskContext, source: MemoryCatalog, target: MemoryTarget, state: State
 ) -> None:

@@ -31,7 +31,7 @@ def test_what_is_skipped_is_recorded_once_through_any_trouble(redis_server: Redi
     """Given garbage of every kind among the rows, when workers are killed at any of their calls, then each task lists
     what was its own or may have been, and the target has every row once.
     """
-    run = OnStandby(redis_server.url(7), seed, OnUndecodable.SKIP)
+    run = OnStandby(redis_server.url(7), seed, on_undecodable=OnUndecodable.SKIP)
     run.source.garbage = 0.15
     try:
         run.disturb()
@@ -50,7 +50,7 @@ def test_imports_that_the_target_cannot_be_told_of_are_skipped_and_recorded_once
     """Given a target that runs no imports, and workers killed at any of their calls, then each task lists every
     message of an import into its collection, says what to do, and the target has every row once, and no import.
     """
-    run = OnStandby(redis_server.url(7), 5, OnUndecodable.SKIP)
+    run = OnStandby(redis_server.url(7), 5, on_undecodable=OnUndecodable.SKIP)
     run.target.runs_imports = False
     try:
         run.disturb()

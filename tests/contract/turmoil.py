@@ -13,7 +13,7 @@ import pytest
 
 from cdc_core.codec.protobuf import msg_pb2
 from cdc_core.model.position import Position
-from cdc_core.model.task import Desired, OnUndecodable
+from cdc_core.model.task import Desired
 from cdc_core.model.timestamp import Tso
 from cdc_core.sink.memory import Fault, MemoryTarget
 from cdc_core.sink.memory_keyed import MemoryKeyedTarget
@@ -123,9 +123,9 @@ class Turmoil(ABC):
 class OnStandby(Turmoil):
     """Its target is a standby: every row once, and no rule of it broken."""
 
-    def __init__(self, url: str, seed: int, on_undecodable: OnUndecodable = OnUndecodable.STOP) -> None:
+    def __init__(self, url: str, seed: int, **task: Any) -> None:
         self.target = MemoryTarget(pchannels=1 + seed % 3)  # of three, one is shared by channels of two source topics
-        super().__init__(url, seed, self.target, on_undecodable=on_undecodable)
+        super().__init__(url, seed, self.target, **task)
         self.source.imports = 0.1
         self.source.late_rows = 0.15
 

@@ -312,14 +312,14 @@ def test_a_kafka_target_is_taken_though_it_does_not_answer_and_shown_without_sec
     sasl = {"username": "hunter1", "password": "hunter2", "mechanisms": "PLAIN", "security_protocol": "SASL_SSL"}
     connect = {"address": "127.0.0.1:1", "topic": "films", "enable_sasl": True, "sasl": sasl}
     more = {"milvus_connect_param": None, "kafka_connect_param": connect}
-    answer = api.create("a", **more, extension={"vectors": "base64"})
+    answer = api.create("a", **more, extension={"vectors": "base64", "max_rows_per_second": 500})
     assert answer["code"] == 200, answer
     told = api.ask("get", task_id=answer["data"]["task_id"])
     assert "hunter" not in json.dumps(told)
     task = told["data"]["task"]
     shown = {"mechanisms": "PLAIN", "security_protocol": "SASL_SSL"}
     assert task["kafka_connect_param"] == {**connect, "sasl": shown}
-    assert task["extension"] == {"format": "rows", "vectors": "base64"}
+    assert task["extension"] == {"format": "rows", "vectors": "base64", "max_rows_per_second": 500}
 
     looked = api.create("b", **more, extension={"vectors": "base64"}, validate_only=True)["data"]
     assert [each["status"] for each in looked["checks"] if each["name"] == "target"] == ["fail"]
@@ -396,6 +396,8 @@ CREATES: list[tuple[dict[str, Any], str]] = [
     (_kafka({"enable_sasl": True, "sasl": {"security_protocol": "TLS"}}), "sasl.security_protocol: 'TLS' is none"),
     (_kafka({}) | {"extension": {"format": "avro"}}, "extension.format: 'avro' is none; expected rows or reference"),
     (_kafka({}) | {"extension": {"sink": "sdk"}}, "extension.sink: is of a Milvus"),
+    (_kafka({}) | {"extension": {"max_rows_per_second": 0}}, "extension.max_rows_per_second: must be greater than"),
+    (_kafka({}) | {"extension": {"max_bytes_per_second": "1M"}}, "extension.max_bytes_per_second: not a valid integer"),
 ]
 
 

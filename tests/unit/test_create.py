@@ -10,6 +10,7 @@ from api.schemas import CreateSchema, load
 from cdc_core.coordination.log_switch import LogSettings
 from cdc_core.model.connect import SinkKind
 from cdc_core.model.position import Position
+from cdc_core.model.rate import RateLimits
 from cdc_core.model.task import BufferConfig, CollectionSelector, DialConfig, MilvusConnect, OnUndecodable, TaskSpec
 from cdc_core.settings import Settings
 
@@ -110,6 +111,17 @@ def test_a_file_of_milvus_lite_is_a_target_of_its_own_kind_only() -> None:
 def test_what_is_no_such_file(connect: dict[str, Any], extension: dict[str, str], complaint: str) -> None:
     with pytest.raises(RefusedError, match=complaint):
         spec(milvus_connect_param=connect, extension=extension, collection_infos=[{"name": "a"}])
+
+
+def test_rate_limits_survive_the_record_of_a_task_and_older_ones_have_none() -> None:
+    limited = spec(
+        collection_infos=[{"name": "a"}], extension={"max_rows_per_second": 1_000, "max_bytes_per_second": 2_000_000}
+    )
+    assert limited.rate_limits == RateLimits(rows=1_000, bytes=2_000_000)
+    record = limited.to_dict()
+    assert TaskSpec.from_dict(record) == limited
+    del record["rate_limits"]
+    assert not TaskSpec.from_dict(record).rate_limits
 
 
 def test_a_server_whose_name_ends_like_a_file_has_a_scheme_or_a_port() -> None:
