@@ -15,7 +15,6 @@ from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.window import Mark, Window
 
-
 PAIR_MS = 10_000
 """By the source's ticks: so long the insert of an upsert waits for its delete. A source that was killed between them
 never writes it."""
