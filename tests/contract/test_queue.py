@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -348,7 +349,7 @@ def test_goes_on_without_loss_or_double_after_the_queue_was_away(broker: Broker,
 
 def test_a_kafka_that_hangs_is_told(kafka_server: Kafka) -> None:
     """Its connections stay open: the client itself says nothing of it for a minute."""
-    broker = KafkaBroker(kafka_server)
+    broker = cast("Broker", KafkaBroker(kafka_server))
     reader = broker.queue.reader()
     try:
         topic = broker.topic()
