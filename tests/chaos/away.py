@@ -32,10 +32,7 @@ def hung(server: Server) -> Iterator[None]:
 
 
 class Operator:
-    """Starts again those that end, as systemd would; a context manager. Nobody else may start or end them meanwhile.
-
-    A Milvus ends by itself when its etcd does not answer for longer than its session lasts.
-    """
+    """Starts again those that end, as systemd would; a context manager. Nobody else may start or end them meanwhile."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self.started: list[str] = []
