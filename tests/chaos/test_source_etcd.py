@@ -19,6 +19,7 @@ from tests.workload import Shape, Workload, make_collection, rows
 
 pytestmark = [pytest.mark.chaos, pytest.mark.thorough, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
 
+
 class Names:
     """Collections that change in ways that only etcd shows, and their alias."""
 
