@@ -105,13 +105,17 @@ def insert(
     msg_id: int | None = None,
     vchannel: str = f"{SOURCE_PCHANNEL}_440v0",
     partition: tuple[int, str] = (441, "_default"),
+    half: bool = False,
     **more: Any,
 ) -> msg_pb2.InsertRequest:
-    """An insert of a source, with one timestamp for all rows or one for each."""
+    """An insert of a source, with one timestamp for all rows or one for each; `half` of an upsert, which has none in
+    its base.
+    """
     count = len(next(iter(rows.values())))
     stamps = [timestamps] * count if isinstance(timestamps, int) else timestamps
+    number = next(_numbers) if msg_id is None else msg_id
     return msg_pb2.InsertRequest(
-        base=common_pb2.MsgBase(msg_type=INSERT, msgID=next(_numbers) if msg_id is None else msg_id, sourceID=3),
+        base=common_pb2.MsgBase(msg_type=INSERT, msgID=number, sourceID=3, timestamp=0 if half else stamps[0]),
         shardName=vchannel,
         collection_name="of_the_source",
         partition_name=partition[1],

@@ -29,6 +29,9 @@ from tests.evidence import evidence, last_lines
 QUEUES = os.environ.get("CDC_TEST_QUEUES", "kafka").split(",")
 """Of the source, for the tests that name none: `kafka,rocksmq` for a release."""
 
+BROKERS = [queue for queue in QUEUES if queue in ("kafka", "pulsar")]
+"""Those of them that are servers of their own."""
+
 PATIENCE = 240.0
 """Seconds until what has not come will not come; the machine may be busy with anything."""
 

@@ -135,6 +135,17 @@ def natsmq_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+def etcd_of(stack: Stack) -> Etcd:
+    """The etcd that both Milvus of it share; without one, the test is skipped or, in CI, failed."""
+
+    def shared() -> Etcd:
+        if stack.etcd is None:
+            raise Unavailable("no etcd of its own: both Milvus run one inside")
+        return stack.etcd
+
+    return or_skip(shared)
+
+
 def or_skip(make: Callable[[], _Running]) -> _Running:
     """What `make` makes; without the server, the test is skipped or, in CI, failed."""
     try:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+import grpc
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -32,6 +33,8 @@ _AFTER_ERROR = 0.5
 _MOST_PARTITIONS = 4
 _CALL_SECONDS = 60.0
 _MEND_SECONDS = 240.0
+_FAILED = (MilvusException, grpc.RpcError)
+"""How a call fails: pymilvus lets gRPC's own error through when one of a server that hangs takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ class _Actor:
                 do()
                 self.done += 1
                 stop.wait(self._rng.random() * _PAUSE)
-            except MilvusException as error:
+            except _FAILED as error:
                 self.errors.append(f"{self.name} {do.__name__}: {error}")
                 stop.wait(_AFTER_ERROR)
 
@@ -231,7 +234,7 @@ class _Actor:
             time.sleep(_AFTER_ERROR)
 
     def end(self) -> None:
-        with suppress(MilvusException):
+        with suppress(*_FAILED):
             self.client.drop_collection(self.name, timeout=_CALL_SECONDS)
         self.client.close()
 
@@ -244,7 +247,7 @@ class _Actor:
             elif "NotLoad" in str(self.client.get_load_state(self.name)["state"]):
                 self.client.load_collection(self.name, timeout=_CALL_SECONDS)
             self._read_all()
-        except MilvusException as error:
+        except _FAILED as error:
             self.errors.append(f"{self.name} mend: {error}")
             return False
         return True

@@ -106,6 +106,7 @@ def _parse(record: Record) -> Message:
         message_id=record.message_id,
         order=record.order,
         payload=payload,
+        half=kind is Kind.INSERT and base.timestamp == 0 and first == last,  # of a plain insert it is the rows'
     )
 
 

@@ -30,6 +30,7 @@ class Message:
     `msg_id` is `base.msgID`, by which the target drops duplicates. `vchannel` is '' for what is not addressed to one.
     `partition_id` is -1 for a delete in the whole collection. An import (of a source from 2.5 on) carries no rows, it
     names files and all partitions that may get rows of them; like a drop it comes on every vchannel of its collection.
+    `half` is an insert that is half of an upsert: a delete of its timestamp follows.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class Message:
     message_id: bytes
     order: int
     payload: bytes
+    half: bool = False
 
     @property
     def size(self) -> int:

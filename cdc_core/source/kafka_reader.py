@@ -25,6 +25,9 @@ _LOOK_SECONDS = 0.5
 """How often a topic that does not exist yet, or a cluster that was down, is asked for."""
 _CHECK_SECONDS = 1.0
 """How long a poll may hang in that question."""
+_QUIET_SECONDS = 5.0
+"""Topics in use tick five times a second: after so long without a message the cluster is asked whether it is there. One
+that hangs keeps its connections, and the client says nothing of it for a minute."""
 _OUT_OF_RANGE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 -- librdkafka's names
 
 
@@ -41,6 +44,7 @@ class KafkaReader:
         self._paused: set[str] = set()
         self._lost: list[Lost] = []
         self._look_at = 0.0
+        self._heard_at = time.monotonic()
 
     def add(self, pchannel: str, start: bytes) -> None:
         if pchannel in self._next or pchannel in self._awaited:
@@ -70,7 +74,9 @@ class KafkaReader:
         found: list[Record | Lost] = [record for record in map(self._accept, messages) if record is not None]
         found += self._lost
         self._lost = []
-        if not found and self._client.trouble:
+        if found:
+            self._heard_at = time.monotonic()
+        elif self._client.trouble or self._is_quiet():
             self._check_cluster()
         return found
 
@@ -156,9 +162,13 @@ class KafkaReader:
         self._lost.append(Lost(pchannel, error))
 
     def _check_cluster(self) -> None:
-        """There was trouble and nothing has come since: ask, now and then. :raises SourceUnavailable: no answer."""
+        """There was trouble, or nothing has come for long: ask, now and then. :raises SourceUnavailable: no answer."""
         if self._due():
             self._client.topics(timeout=_CHECK_SECONDS)
+            self._heard_at = time.monotonic()
+
+    def _is_quiet(self) -> bool:
+        return bool(self._next) and time.monotonic() - self._heard_at > _QUIET_SECONDS
 
     def _due(self) -> bool:
         now = time.monotonic()

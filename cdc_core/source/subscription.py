@@ -10,10 +10,14 @@ from typing import Protocol
 from cdc_core.errors import CdcError
 from cdc_core.model.channel import VChannel
 from cdc_core.model.dead_letter import DeadLetter
-from cdc_core.model.message import Message
+from cdc_core.model.message import Kind, Message
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.window import Mark, Window
+
+PAIR_MS = 10_000
+"""By the source's ticks: so long the insert of an upsert waits for its delete. A source that was killed between them
+never writes it."""
 
 
 class TickSource(Protocol):
@@ -55,9 +59,11 @@ class Subscription:
         return True
 
     def close_window(self, tick: Message) -> bool:
-        """Everything at or below the tick is complete now; True when newer messages stay for the next window."""
+        """Everything at or below the tick is complete now; True when something stays for the next window: newer
+        messages, or all while a half of an upsert is to come.
+        """
         ready = [item for item in self._open if _is_due(item, tick)]
-        if self._error or not ready:
+        if self._error or not ready or _lacks_a_half(ready, tick):
             return bool(self._open)
         rest = [item for item in self._open if not _is_due(item, tick)]
         messages = tuple(item for item in ready if isinstance(item, Message))
@@ -160,3 +166,16 @@ class Subscription:
 def _is_due(item: Message | DeadLetter, tick: Message) -> bool:
     """Whether the tick closes the window that it is in."""
     return item.first <= tick.first if isinstance(item, Message) else item.order < tick.order
+
+
+def _lacks_a_half(ready: Sequence[Message | DeadLetter], tick: Message) -> bool:
+    """Whether the insert of an upsert is here and its delete is not. A source that was killed ticks between them, and
+    the delete comes below that tick: in a window of its own it would go from behind, above the insert that has to
+    survive it. Pure, so that who reads again cuts the same windows. Of a dropped collection no rows matter.
+    """
+    messages = [item for item in ready if isinstance(item, Message)]
+    if any(message.kind is Kind.DROP_COLLECTION for message in messages):
+        return False
+    deletes = {message.first for message in messages if message.kind is Kind.DELETE}
+    halves = [message.first for message in messages if message.half]
+    return any(first not in deletes and tick.first.ms - first.ms < PAIR_MS for first in halves)

@@ -21,16 +21,24 @@ from cdc_core.coordination.channels import ChannelStore
 from cdc_core.names import Keys
 from deploy.local import Server
 from tests.chaos.outcome import all_is_well, who_holds_something
-from tests.replication import QUEUES, Replication, await_that
+from tests.replication import BROKERS, QUEUES, Replication, await_that
+from tests.servers import etcd_of
 from tests.workload import Shape, Workload, make_collection, rows
 
 KILLS = int(os.environ.get("CDC_TEST_KILLS", "3"))
 
-SERVERS = ["redis", *(broker for broker in ("kafka", "pulsar") if broker in QUEUES), "target", "source", "etcd"]
+SERVERS = [
+    (which, queue)
+    for queue in QUEUES
+    for which in ("redis", *([queue] if queue in BROKERS else []), "target", "source", "etcd")
+]
+"""Of each queue's stack: one on RocksMQ has no broker."""
 
-pytestmark = [pytest.mark.chaos, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
+pytestmark = pytest.mark.chaos
+of_each_queue = pytest.mark.parametrize("replication", QUEUES, indirect=True)
 
 
+@of_each_queue
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 def test_a_worker_ends_at_any_moment(replication: Replication, work: Workload, rng: random.Random, end: str) -> None:
     """What does this test do? One of two workers is ended (SIGKILL or SIGTERM) again and again while all is in step.
@@ -48,6 +56,7 @@ def test_a_worker_ends_at_any_moment(replication: Replication, work: Workload, r
     all_is_well(replication, work)
 
 
+@of_each_queue
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 def test_a_worker_ends_during_catch_up(replication: Replication, work: Workload, rng: random.Random, end: str) -> None:
     """What does this test do? A worker is ended again and again while a backlog is worked off, from behind.
@@ -68,6 +77,7 @@ def test_a_worker_ends_during_catch_up(replication: Replication, work: Workload,
     all_is_well(replication, work)
 
 
+@of_each_queue
 def test_all_workers_are_killed_at_once(replication: Replication, work: Workload, rng: random.Random) -> None:
     """What does this test do? Nobody is left to take over, several times."""
     work.start()
@@ -81,6 +91,7 @@ def test_all_workers_are_killed_at_once(replication: Replication, work: Workload
     all_is_well(replication, work)
 
 
+@of_each_queue
 def test_pause_and_resume_under_load(replication: Replication, work: Workload, rng: random.Random) -> None:
     """What does this test do? The task is paused and resumed again and again, sometimes at once, sometimes later."""
     work.start()
@@ -93,7 +104,7 @@ def test_pause_and_resume_under_load(replication: Replication, work: Workload, r
     all_is_well(replication, work)
 
 
-@pytest.mark.parametrize("which", SERVERS)
+@pytest.mark.parametrize(("which", "replication"), SERVERS, indirect=["replication"])
 def test_a_server_is_killed_and_comes_back(
     replication: Replication, work: Workload, rng: random.Random, which: str
 ) -> None:
@@ -101,9 +112,7 @@ def test_a_server_is_killed_and_comes_back(
 
     How? The writing goes on, as far as it can, before, meanwhile and after; no process of ours is touched.
     """
-    server: Server | None = getattr(replication.stack, which)
-    if server is None:
-        pytest.skip(f"this stack has no {which}")
+    server: Server = etcd_of(replication.stack) if which == "etcd" else getattr(replication.stack, which)
     pids = [process.pid for process in replication.system.processes]
     work.start()
     time.sleep(rng.uniform(2, 5))
@@ -120,6 +129,7 @@ def test_a_server_is_killed_and_comes_back(
     assert [process.pid for process in replication.system.processes] == pids
 
 
+@of_each_queue
 def test_a_worker_and_the_target_are_killed_together(
     replication: Replication, work: Workload, rng: random.Random
 ) -> None:
@@ -138,6 +148,7 @@ def test_a_worker_and_the_target_are_killed_together(
     all_is_well(replication, work)
 
 
+@of_each_queue
 def test_what_a_killed_worker_held_is_taken_over(
     replication: Replication, rng: random.Random, record_property: Callable[[str, object], None]
 ) -> None:

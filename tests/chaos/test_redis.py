@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from deploy.local import Redis
+from tests.chaos.away import hung, killed
 from tests.chaos.outcome import all_is_well
 from tests.chaos.ratchet import Ratchet
 from tests.chaos.wired_worker import FENCE_SECONDS, WiredWorker
@@ -25,21 +26,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.thorough, pytest.mark.parametrize("
 
 SHORT, LONG = 3.0, 25.0
 """Seconds; a lease lasts 15."""
-
-
-@contextmanager
-def killed(server: Redis) -> Iterator[None]:
-    server.kill()
-    yield
-    server.start().wait_ready()
-
-
-@contextmanager
-def hung(server: Redis) -> Iterator[None]:
-    """Connections stay open, and nobody answers."""
-    server.suspend()
-    yield
-    server.resume_process()
 
 
 @contextmanager

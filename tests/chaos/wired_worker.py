@@ -1,4 +1,4 @@
-"""A worker whose ways to Redis and to the target can be cut, each alone."""
+"""A worker whose ways to Redis, to the target and to the source's etcd can be cut, each alone."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ FENCE_SECONDS = LEASE_MS / 1000
 
 class WiredWorker(Worker):
     """Its `state` leads to Redis, that of the state and that of the broker, which are one; its `target` to Milvus,
-    and to etcd. A context manager; starts nothing by itself."""
+    and to `etcd`, which leads on. A context manager; starts nothing by itself."""
 
     def __init__(self, name: str, directory: Path, environment: Mapping[str, str], seed: int) -> None:
         direct = environment["CDC_REDIS_URL"]
         self.state = Wire(urlsplit(direct).port or 0, seed=seed)
         self.target = Tunnel(seed=seed, mark=WRITES)
+        self.etcd = Wire(int(environment["CDC_SOURCE_ETCD_ENDPOINTS"].rpartition(":")[2]), seed=seed)
         by_wire = {
             key: environment[key].replace(f":{urlsplit(direct).port}/", f":{self.state.port}/")
             for key in ("CDC_REDIS_URL", "CDC_BROKER_URL")
         }
+        by_wire["CDC_SOURCE_ETCD_ENDPOINTS"] = f"127.0.0.1:{self.etcd.port}"
         proxy = {"grpc_proxy": f"http://127.0.0.1:{self.target.port}"}
         super().__init__(name, directory, {**environment, **by_wire, **proxy})
         self._state = redis.Redis.from_url(direct, decode_responses=True)
@@ -49,6 +51,7 @@ class WiredWorker(Worker):
     def __enter__(self) -> Self:
         self._wires.enter_context(self.state)
         self._wires.enter_context(self.target)
+        self._wires.enter_context(self.etcd)
         return super().__enter__()
 
     def __exit__(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from cdc_core.codec import rewrite
 from cdc_core.codec.protobuf import common_pb2, msg_pb2
 from cdc_core.model.catalog import Collection, ObjectState, Partition
+from cdc_core.model.channel import VChannel
 from cdc_core.model.message import Kind
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.memory import MemoryQueue
@@ -66,6 +67,8 @@ class RowSource:
         """How probably something that cannot be read comes before a message."""
         self.late_rows = 0.0
         """How probably a row comes below the last tick of its channel, as after a kill of the source."""
+        self.torn_upserts = 0.0
+        """How probably an upsert comes so, with a tick between its insert and its delete."""
         self.imports = 0.0
         """How probably files are imported with a window."""
         self.jobs: Counter[int] = Counter()
@@ -75,6 +78,7 @@ class RowSource:
         self.unreadable: list[Unreadable] = []
         self._late: list[tuple[Collection, Partition]] = []
         self._waiting: dict[str, list[bytes]] = {pchannel: [] for pchannel in self.pchannels}
+        self._torn: list[tuple[str, bytes]] = []
 
     def window(self, changes: int) -> None:
         """Some random changes, and then a tick that covers all or a part of them."""
@@ -84,6 +88,8 @@ class RowSource:
             self.import_files(self._rng.choice(list(self.collections)))
         if self._rng.random() < self.late_rows:
             self._insert_late(self._rng.choice(list(self.collections.values())))
+        if self._rng.random() < self.torn_upserts:
+            self._upsert_torn(self._rng.choice(list(self.collections.values())))
         for _ in range(changes):
             collection = self._rng.choice(list(self.collections.values()))
             self._rng.choices([self._insert, self._delete, self._upsert], [6, 2, 2])[0](collection)
@@ -173,7 +179,9 @@ class RowSource:
                 rows = [row for row in rows if row.partition != change.partition]
         return Counter((row.key, row.value) for row in rows)
 
-    def _insert(self, collection: Collection, at: Tso | None = None, key: int | None = None) -> None:
+    def _insert(
+        self, collection: Collection, at: Tso | None = None, key: int | None = None, *, half: bool = False
+    ) -> None:
         at = at or self._time()
         shard = self._rng.randrange(collection.shards) if key is None else key % collection.shards
         count = 1 if key is not None else self._rng.choice([1, 1, 2, 12])
@@ -185,6 +193,7 @@ class RowSource:
             at,
             vchannel=collection.vchannels[shard].name,
             partition=(partition.id, partition.name),
+            half=half,
         )
         self._append(collection, shard, request)
         self.changes += [
@@ -192,7 +201,7 @@ class RowSource:
             for key, value in zip(keys, values, strict=True)
         ]
 
-    def _insert_late(self, collection: Collection) -> None:
+    def _insert_late(self, collection: Collection, *, half: bool = False) -> tuple[VChannel, int, Tso]:
         """A key that nothing else is about: what comes late has no order with what was before it."""
         shard, value = self._rng.randrange(collection.shards), next(self._values)
         vchannel, key = collection.vchannels[shard], 1_000_000 + value * collection.shards + shard
@@ -203,9 +212,17 @@ class RowSource:
             at,
             vchannel=vchannel.name,
             partition=(partition.id, partition.name),
+            half=half,
         )
         self._append(collection, shard, request)
         self.changes.append(Change(at, Kind.INSERT, collection.name, partition.name, key, float(value)))
+        return vchannel, key, at
+
+    def _upsert_torn(self, collection: Collection) -> None:
+        """Of such a key; the delete is written behind the next tick."""
+        vchannel, key, at = self._insert_late(collection, half=True)
+        request = messages.delete([key], at, vchannel=vchannel.name)
+        self._torn.append((vchannel.pchannel, request.SerializeToString()))
 
     def _delete(self, collection: Collection, at: Tso | None = None, key: int | None = None) -> None:
         at = at or self._time()
@@ -217,7 +234,7 @@ class RowSource:
     def _upsert(self, collection: Collection) -> None:
         at, shard = self._time(), self._rng.randrange(collection.shards)
         key = self._key(collection, shard)
-        self._insert(collection, at, key)
+        self._insert(collection, at, key, half=True)
         self._delete(collection, at, key)
 
     def _key(self, collection: Collection, shard: int) -> int:
@@ -242,6 +259,9 @@ class RowSource:
             waiting.clear()
             self._ticks[pchannel] = self._next_tick(pchannel, late)
             self.queue.append(pchannel, rewrite.time_tick(self._ticks[pchannel]))
+        for pchannel, payload in self._torn:
+            self._waiting[pchannel].append(payload)
+        self._torn.clear()
         self.tick = max(self._ticks.values())
         self._now = max(self._now, self.tick)
 

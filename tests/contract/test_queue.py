@@ -7,12 +7,14 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from cdc_core.errors import PositionTrimmed, SourceUnavailable
 from cdc_core.source.base import Lost, Reader, Record
-from tests.contract.brokers import Broker
+from deploy.local import Kafka
+from tests.contract.brokers import Broker, KafkaBroker
 
 pytestmark = pytest.mark.contract
 
@@ -343,6 +345,28 @@ def test_goes_on_without_loss_or_double_after_the_queue_was_away(broker: Broker,
     found += _read_through_errors(reader, 30)
     for topic in topics:
         assert numbers(found, topic) == list(range(20))
+
+
+def test_a_kafka_that_hangs_is_told(kafka_server: Kafka) -> None:
+    """Its connections stay open: the client itself says nothing of it for a minute."""
+    broker = cast("Broker", KafkaBroker(kafka_server))
+    reader = broker.queue.reader()
+    try:
+        topic = broker.topic()
+        fill(broker, topic, 10)
+        reader.add(topic, b"")
+        found = read(reader, 10)
+        kafka_server.suspend()
+        try:
+            with pytest.raises(SourceUnavailable):
+                _poll_until_error(reader)
+        finally:
+            kafka_server.resume_process()
+        fill(broker, topic, 10, first=10)
+        assert numbers(found + _read_through_errors(reader, 10)) == list(range(20))
+    finally:
+        reader.close()
+        broker.close()
 
 
 def test_questions_while_the_queue_is_away_say_so(broker: Broker) -> None:

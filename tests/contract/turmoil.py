@@ -128,6 +128,7 @@ class OnStandby(Turmoil):
         super().__init__(url, seed, self.target, **task)
         self.source.imports = 0.1
         self.source.late_rows = 0.15
+        self.source.torn_upserts = 0.15
 
     def check(self) -> None:
         found = [*broken(self.cluster.recorder.history), *self.target.violations]

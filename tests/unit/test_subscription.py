@@ -18,9 +18,9 @@ from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.source.base import Record
 from cdc_core.source.feed import Feed
-from cdc_core.source.subscription import Subscription
+from cdc_core.source.subscription import PAIR_MS, Subscription
 from cdc_core.source.window import Window
-from tests.messages import SOURCE_PCHANNEL, parsed, simple_insert
+from tests.messages import SOURCE_PCHANNEL, delete, parsed, simple_insert
 
 pytestmark = pytest.mark.unit
 
@@ -39,6 +39,15 @@ def row(order: int, after: int) -> Message:
 
 def tick(order: int, after: int) -> Message:
     return parsed(rewrite.time_tick(Tso(T + after)), order)
+
+
+def half(order: int, after: int) -> Message:
+    """The insert of an upsert."""
+    return parsed(simple_insert([after], T + after, half=True).SerializeToString(), order)
+
+
+def other_half(order: int, after: int) -> Message:
+    return parsed(delete([after], T + after).SerializeToString(), order)
 
 
 def letter(order: int) -> DeadLetter:
@@ -209,14 +218,63 @@ def test_a_wake_ends_a_wait() -> None:
     assert made.take(1, 60) == []
 
 
-@given(st.lists(st.one_of(st.integers(1, 40), st.none(), st.just("garbage")), max_size=60), st.data())
+@pytest.mark.parametrize("at", [15, 5])
+def test_a_tick_does_not_tear_an_upsert(at: int) -> None:
+    """A source that was killed ticks between its halves; the insert, too, may be below a tick of before."""
+    made = subscription()
+    close(made, tick(1, 10))
+    for item in (half(2, at), row(3, 12)):
+        assert made.offer(item)
+    assert close(made, tick(4, 20))
+    assert made.idle_mark() is None
+    assert made.take(1 << 20, 0) == []
+    assert made.offer(other_half(5, at))
+    assert not close(made, tick(6, 30))
+    (window,) = made.take(1 << 20, 0)
+    assert [message.order for message in window.messages] == [2, 3, 5]
+    assert window.mark.resolved == T + 30
+
+
+def test_an_upsert_that_will_have_no_other_half_is_not_waited_for_longer_than_that() -> None:
+    made = subscription()
+    made.offer(half(1, 5))
+    for order, after in enumerate((10, (PAIR_MS - 1) << 18), 2):
+        assert close(made, tick(order, after)), "the source was killed in between, its ticks go on"
+    assert not close(made, tick(4, PAIR_MS << 18))
+    assert len(made.take(1 << 20, 0)) == 1
+
+
+def test_a_half_of_an_upsert_does_not_keep_the_drop_of_its_collection() -> None:
+    """No tick may come after it."""
+    base = common_pb2.MsgBase(msg_type=int(Kind.DROP_COLLECTION), msgID=7, timestamp=T + 9)
+    drop = msg_pb2.DropCollectionRequest(base=base, collectionID=440)
+    made = subscription()
+    for item in (half(1, 5), parsed(drop.SerializeToString(), 2)):
+        assert made.offer(item)
+    assert not close(made, tick(3, 10))
+    assert len(made.take(1 << 20, 0)) == 1
+
+
+steps_of_a_source = st.lists(
+    st.one_of(st.integers(-5, 40), st.none(), st.sampled_from(["garbage", "half", "other half"])), max_size=60
+)
+
+
+@given(steps_of_a_source, st.data())
 def test_reading_again_from_any_mark_gives_exactly_the_rest(steps: list[int | str | None], data: st.DataObject) -> None:
-    """`steps`: rows so far above the last tick, a tick (None), or what cannot be read; that may be told again."""
+    """`steps`: rows so far above the last tick, a tick (None), halves of upserts, what cannot be read; that may be told
+    again.
+    """
     records: list[Record] = []
-    ticked = T
+    ticked, upsert = T, T
     for order, step in enumerate(steps, 1):
         if isinstance(step, int):
             payload = simple_insert([1], ticked + step, msg_id=order).SerializeToString()
+        elif step == "half":
+            upsert = Tso(ticked + 3)
+            payload = simple_insert([1], upsert, msg_id=order, half=True).SerializeToString()
+        elif step == "other half":
+            payload = delete([1], upsert, msg_id=order).SerializeToString()
         elif step is None:
             ticked = Tso(ticked + 20)
             payload = rewrite.time_tick(ticked)
