@@ -72,7 +72,7 @@ class Turmoil(ABC):
         self.until(self.is_equal, "the target does not become equal")
 
     def until(self, condition: Callable[[], bool], complaint: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not condition():
             if time.monotonic() > deadline:
                 pytest.fail(f"{complaint}: {self._report()}")
