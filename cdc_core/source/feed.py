@@ -69,16 +69,18 @@ class Feed:
         for subscription in self.subscriptions:
             subscription.fail(error)
 
-    def handle(self, record: Record) -> None:
-        """Route one record. Holding `lock`."""
+    def handle(self, record: Record) -> bool:
+        """Route one record; True when it was more than a tick. Holding `lock`."""
         item = _read(record)
-        if isinstance(item, Message) and item.kind is Kind.TIME_TICK:
+        is_tick = isinstance(item, Message) and item.kind is Kind.TIME_TICK
+        if isinstance(item, Message) and is_tick:
             self._close(item)
         else:
             for subscription in self._listeners(item):
                 if subscription.offer(item):
                     self._dirty.add(subscription)
         self.last_order, self.last_id = record.order, record.message_id
+        return not is_tick
 
     def _close(self, tick: Message) -> None:
         if self._dirty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from itertools import groupby
 
@@ -16,6 +17,12 @@ from cdc_core.source.feed import Feed
 
 POLL_SECONDS = 0.1
 """How long a new subscription may wait for the reading thread to look up; a poll ends at the first record."""
+
+LINGER_SECONDS = 0.05
+"""While nothing but ticks comes: those of all channels come within some ms of each other, and are read together. Rows that
+come then are read later by so much, and wait for a tick above them in any case."""
+QUIET_SECONDS = 1.0
+"""Without anything but ticks for so long nothing is going on."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +40,7 @@ class FeedReader:
         self._commands: queue.SimpleQueue[Callable[[Reader], None]] = queue.SimpleQueue()
         self._reading: dict[str, Feed] = {}  # what the reader has been told; `feeds` is what it is to be told
         self._paused: set[str] = set()
+        self._busy_at = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed-{name}", daemon=True)
 
@@ -81,6 +89,8 @@ class FeedReader:
         while not self._commands.empty():
             self._commands.get()(reader)
         self._press(reader)
+        if time.monotonic() - self._busy_at > QUIET_SECONDS:
+            self._stop.wait(LINGER_SECONDS)
         for pchannel, items in groupby(reader.poll(POLL_SECONDS), key=lambda item: item.pchannel):
             feed = self._reading.get(pchannel)
             if feed:
@@ -92,8 +102,8 @@ class FeedReader:
     def _take(self, feed: Feed, item: Record | Lost) -> None:
         if isinstance(item, Lost):
             feed.fail(item.error)
-        else:
-            feed.handle(item)
+        elif feed.handle(item):
+            self._busy_at = time.monotonic()
 
     def _remove(self, reader: Reader, pchannel: str) -> None:
         self._reading.pop(pchannel, None)
