@@ -25,9 +25,13 @@ from workers.app import app
 from workers.config import TICKET_SECONDS
 from workers.stop import STOPPING
 
-PASS_SECONDS = 2.0
+LEAD_AGAIN_SECONDS = 2.0
+PASS_SECONDS = 4.0
+"""While nothing is said and nothing runs out; a pass reads every channel's record."""
 MOVING_SECONDS = 0.5
 """While channels are on their way to other workers: nobody tells that they have arrived."""
+MARGIN_SECONDS = 0.05
+"""After the end of a lease it is over for everybody."""
 REST = 3.0
 """Times what a pass took of the CPU: a thousand collections that are made one by one wake it a thousand times."""
 LEAD_SECONDS = 8.0
@@ -52,6 +56,7 @@ class Leader:
         self._guarded_at = 0.0
         self._reconciler = Reconciler(engine.tasks, engine.channels, engine.leases, workers, shortage, send_tickets)
         self._tasks: list[Task] = []
+        self._pass_at = 0.0
         self._woken = threading.Event()
         self._stop = threading.Event()
         self._threads = [
@@ -81,18 +86,21 @@ class Leader:
             began = time.thread_time()
             try:
                 with answering():
-                    self._pass()
+                    self._turn()
             except CdcError as error:
                 self._engine.leads = False
                 log.warning("state_unavailable", error=str(error))
             except Exception:
                 log.exception("leader_failed")
+                self._pass_at = time.monotonic() + LEAD_AGAIN_SECONDS
             self._stop.wait(REST * (time.thread_time() - began))
-            self._woken.wait(MOVING_SECONDS if self._engine.leads and self._reconciler.moving else PASS_SECONDS)
-            self._woken.clear()
+            due = self._pass_at - time.monotonic() if self._engine.leads else LEAD_AGAIN_SECONDS
+            if self._woken.wait(min(LEAD_AGAIN_SECONDS, max(0.0, due))):
+                self._woken.clear()
+                self._pass_at = 0.0
         self._step_down()
 
-    def _pass(self) -> None:
+    def _turn(self) -> None:
         if STOPPING.is_set():
             self._step_down()
             return
@@ -103,7 +111,13 @@ class Leader:
             if not led:
                 log.info("leads", worker=self._engine.worker)
                 self._pause_not_auto_started()
-            self._tasks = self._reconciler.run()
+            if not led or time.monotonic() >= self._pass_at:
+                self._pass()
+
+    def _pass(self) -> None:
+        self._tasks = self._reconciler.run()
+        rest = MOVING_SECONDS if self._reconciler.moving else min(PASS_SECONDS, self._reconciler.rest + MARGIN_SECONDS)
+        self._pass_at = time.monotonic() + rest
 
     def _step_down(self) -> None:
         led, self._engine.leads = self._engine.leads, False

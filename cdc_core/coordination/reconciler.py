@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 
@@ -23,7 +25,7 @@ Send = Callable[[Sequence[Ticket]], None]
 """Sends a Celery message for each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _View:
     """Everything as Redis has it now; `now` in its milliseconds."""
 
@@ -36,6 +38,20 @@ class _View:
     def slots(self) -> Mapping[str, int]:
         """Of the workers that are not ending."""
         return {worker.id: worker.slots for worker in self.workers if not worker.stopping}
+
+    @cached_property
+    def held(self) -> Mapping[str, Sequence[Unit]]:
+        """What each worker runs, or was just given a ticket for."""
+        held: dict[str, list[Unit]] = {}
+        for state in self.states:
+            if state.key.name == CATALOG:
+                continue
+            worker = state.owner if _held(state, self.now) else ""
+            if not worker and _good_ticket(state, self.now):
+                worker = state.fields.get("ticket_for", "")
+            if worker:
+                held.setdefault(worker, []).append(_unit(state))
+        return held
 
 
 class Reconciler:
@@ -58,12 +74,16 @@ class Reconciler:
         self._send = send
         self.moving = False
         """Whether the last pass has set channels in motion: the next one has more to do, soon."""
+        self.rest = 0.0
+        """Seconds after the last pass in which no lease, ticket or back-off ends by itself; infinite without any."""
 
     def run(self) -> list[Task]:
         """One pass; answers the tasks there are. Raises redis errors and `StateUnavailable`."""
         view = self._look()
         self._clean(view)
         self.moving = self._issue(view) or self._balance(view)
+        ends = (end - view.now for state in view.states for end in _ends(state) if end > view.now)
+        self.rest = min(ends, default=math.inf) / 1000
         return list(view.tasks.values())
 
     def _look(self) -> _View:
@@ -86,7 +106,7 @@ class Reconciler:
         free = {state.key.member: state for state in view.states if self._wants_ticket(state, view)}
         catalogs = [member for member, state in free.items() if state.key.name == CATALOG]
         vchannels = [_unit(state) for state in free.values() if state.key.name != CATALOG]
-        placement = place(vchannels, _held_by_worker(view), view.slots)
+        placement = place(vchannels, view.held, view.slots)
         if placement.starved:
             log.warning("no_slot_free", channels=placement.starved)
         self._shortage.tell(
@@ -108,7 +128,7 @@ class Reconciler:
 
     def _balance(self, view: _View) -> bool:
         """Whether there are vchannels to be given away. Not while others wait for a place (balancer.surplus)."""
-        given = set(surplus(_held_by_worker(view), view.slots))
+        given = set(surplus(view.held, view.slots))
         chosen = (state for state in view.states if state.key.member in given)
         self._channels.ask_to_yield(state.key for state in chosen if "yield" not in state.fields)
         return bool(given)
@@ -128,21 +148,17 @@ def _good_ticket(state: ChannelState, now: int) -> bool:
     return "ticket" in state.fields and state.number("ticket_at") + TICKET_MS > now
 
 
+def _ends(state: ChannelState) -> Iterator[int]:
+    """When its lease, its ticket and its back-off end, those that it has."""
+    if state.owner:
+        yield state.number("deadline")
+    elif "ticket" in state.fields:
+        yield state.number("ticket_at") + TICKET_MS
+    if "backoff" in state.fields:
+        yield state.number("backoff")
+
+
 def _catalogs_held(view: _View) -> Mapping[str, int]:
     """How many each worker runs that may be given more."""
     owners = [state.owner for state in view.states if state.key.name == CATALOG and _held(state, view.now)]
     return {worker.id: owners.count(worker.id) for worker in view.workers if not worker.stopping}
-
-
-def _held_by_worker(view: _View) -> Mapping[str, Sequence[Unit]]:
-    """What each worker runs, or was just given a ticket for."""
-    held: dict[str, list[Unit]] = {}
-    for state in view.states:
-        if state.key.name == CATALOG:
-            continue
-        worker = state.owner if _held(state, view.now) else ""
-        if not worker and _good_ticket(state, view.now):
-            worker = state.fields.get("ticket_for", "")
-        if worker:
-            held.setdefault(worker, []).append(_unit(state))
-    return held

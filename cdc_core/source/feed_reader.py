@@ -19,8 +19,8 @@ POLL_SECONDS = 0.1
 """How long a new subscription may wait for the reading thread to look up; a poll ends at the first record."""
 
 LINGER_SECONDS = 0.05
-"""While nothing but ticks comes: those of all channels come within some ms of each other, and are read together. Rows that
-come then are read later by so much, and wait for a tick above them in any case."""
+"""While nothing but ticks comes: those of all channels come within some ms of each other, and are read together. Rows
+that come then are read later by so much, and wait for a tick above them in any case."""
 QUIET_SECONDS = 1.0
 """Without anything but ticks for so long nothing is going on."""
 

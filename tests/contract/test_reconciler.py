@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from cdc_core.coordination.leases import TICKET_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
+from cdc_core.coordination.leases import LEASE_MS, TICKET_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
 from cdc_core.coordination.reconciler import Reconciler
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.shortage import Shortage
@@ -215,3 +215,28 @@ def test_workers_that_are_silent_are_forgotten(hands: Hands) -> None:
     assert [worker.id for worker in hands.workers.alive()] == ["w"]
     assert hands.state.client.smembers(hands.state.keys.workers) == {"w"}
     assert 0 < hands.state.client.ttl(hands.state.keys.worker("w")) <= 20
+
+
+def test_it_knows_until_when_nothing_ends_by_itself(hands: Hands) -> None:
+    """Given a ticket, then its time counts, given a lease, then the lease's, given one that was given back for a while,
+    then that; what has ended already does not count.
+    """
+    slack = 1.0
+    worker, key, again = hands.worker("w"), hands.state.vchannel(1), hands.state.vchannel(2)
+    hands.run()  # of what the pass itself begins the next one is told
+    hands.run()
+    assert hands.reconciler.rest == pytest.approx(TICKET_MS / 1000, abs=slack)
+    for each in (hands.state.catalog(), key, again):
+        claim = worker.claim(each, hands.state.fields(each)["ticket"])
+        assert isinstance(claim, Claim)
+        assert worker.release(each, claim.epoch, backoff=100.0)
+    hands.run()
+    assert hands.reconciler.rest == pytest.approx(100, abs=slack)
+    hands.state.claimed(key, "w")
+    hands.state.put(again, backoff="1")
+    hands.run()
+    hands.run()
+    assert hands.reconciler.rest == pytest.approx(TICKET_MS / 1000, abs=slack)
+    hands.state.claimed(again, "w")
+    hands.run()
+    assert hands.reconciler.rest == pytest.approx(LEASE_MS / 1000, abs=slack)
