@@ -68,7 +68,7 @@ class Supervisor:
             log.warning("heartbeat_left_behind", error=str(error))
 
     def _heard(self, message: str) -> None:
-        if message == LOG_WAKE or any(key.task == message for key in self._engine.running):
+        if message == LOG_WAKE or (" " not in message and any(key.task == message for key in self._engine.running)):
             self._woken.set()
 
     def _run(self) -> None:

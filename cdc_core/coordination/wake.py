@@ -11,20 +11,35 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
+Listener = Callable[[str], None]
+
+
 class WakeBus:
-    """One listening thread per process; every listener gets every message (`reconcile`, `gate <key>`, ...)."""
+    """One listening thread per process. Who listens for one message gets no other, so hundreds of them cost nothing;
+    all others get every message (`reconcile`, `gate <key>`, ...).
+    """
 
     def __init__(self, client: redis.Redis, channel: str) -> None:
         self._client = client
         self._channel = channel
-        self._listeners: list[Callable[[str], None]] = []
+        self._lock = threading.Lock()
+        self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wake", daemon=True)
 
-    def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Call it with each message, in the bus' thread, so it must be quick; the answer ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def listen(self, listener: Listener, message: str = "") -> Callable[[], None]:
+        """Call it with each such message, '' is any, in the bus' thread, so it must be quick; the answer ends that."""
+        with self._lock:
+            self._listeners[message] = (*self._listeners.get(message, ()), listener)
+        return lambda: self._forget(listener, message)
+
+    def _forget(self, listener: Listener, message: str) -> None:
+        with self._lock:
+            left = tuple(each for each in self._listeners[message] if each is not listener)
+            if left:
+                self._listeners[message] = left
+            else:
+                del self._listeners[message]
 
     def start(self) -> None:
         self._thread.start()
@@ -57,7 +72,7 @@ class WakeBus:
                     self._tell(message["data"])
 
     def _tell(self, text: str) -> None:
-        for listener in list(self._listeners):
+        for listener in (*self._listeners.get("", ()), *self._listeners.get(text, ())):
             try:
                 listener(text)
             except Exception:

@@ -9,16 +9,11 @@ from cdc_core.coordination.wake import WakeBus
 
 
 class Waiter:
-    """Wakes on messages of the bus that begin with one of `words`, and when `wake` is called."""
+    """Wakes on that message of the bus, and when `wake` is called."""
 
-    def __init__(self, bus: WakeBus, *words: str) -> None:
+    def __init__(self, bus: WakeBus, message: str) -> None:
         self._event = threading.Event()
-        self._words = words
-        self._end: Callable[[], None] = bus.listen(self._heard)
-
-    def _heard(self, message: str) -> None:
-        if message.startswith(self._words):
-            self._event.set()
+        self._end: Callable[[], None] = bus.listen(lambda _message: self._event.set(), message)
 
     def wake(self) -> None:
         self._event.set()
