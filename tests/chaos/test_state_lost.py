@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.parametrize("replication", QUEUES, 
 ASIDE = 11
 """The number of a database of Redis that nothing else uses."""
 
-UNDER_WAY = {"objects", "wanted", "intents", "ops", "barrier", "barriers"}
-"""Kinds of keys (names.Keys): what a catalog may note of its last work, until it learns that its lease is lost. All
-of it is found again on source and target."""
+UNDER_WAY = {"objects", "wanted", "intents", "ops", "barrier", "barriers", "late-writes"}
+"""Kinds of keys (names.Keys): what a catalog may note of its last work, until it learns that its lease is lost; all of
+it is found again on source and target. And how many records were refused for that reason."""
 
 LONG = 20.0
 """Seconds; a lease lasts 15."""
