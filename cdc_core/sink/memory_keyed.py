@@ -62,13 +62,17 @@ class MemoryKeyedTarget(MemoryCatalog):
         """It is always there."""
 
     def rows(self, database: str, collection: str) -> dict[tuple[str, Key], Row]:
-        """By partition and key; with a partition key, where nobody names partitions, that of ''."""
+        """By partition and key; with a partition key, where nobody names partitions, that of ''. None of a partition
+        that was dropped, where a call of a process that was killed may have written late.
+        """
         described = self._wanted(database, collection).described
         names = {number: name for name, number in described.partitions.items()}
         if _by_key(described):
             names = dict.fromkeys(names, "")
         stored = self.stored(database, collection).rows
-        return {(names[each.partition_id], _as_key(each.key)): each.row for each in stored}
+        return {
+            (names[each.partition_id], _as_key(each.key)): each.row for each in stored if each.partition_id in names
+        }
 
     def _write(self, rows: Sequence[Outgoing]) -> list[str]:
         """Answers what is refused."""
