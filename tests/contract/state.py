@@ -10,9 +10,13 @@ import redis
 
 from cdc_core.coordination.channels import ChannelStore
 from cdc_core.coordination.leases import ChannelKey, Claim, Leases
+from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.tasks import Created, TaskStore
 from cdc_core.model.channel import VChannel
+from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
+from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
 from cdc_core.model.timestamp import Tso
 from cdc_core.names import CATALOG, Keys
 
@@ -28,6 +32,13 @@ class State:
 
     def task(self, task: str = "one", desired: str = "RUNNING", state: str = "Running") -> None:
         self.client.hset(self.keys.task(task), mapping={"desired": desired, "state": state})
+
+    def create(self, task: str = "one") -> None:
+        """As the API does: a task that is to run, over everything."""
+        spec = TaskSpec(task, MilvusConnect(uri="http://t:19530"), {"default": (CollectionSelector("*", {}),)})
+        made = Task(spec, Beginning({}, frozenset()), Desired.RUNNING, TaskState.INITIAL, "", 1.0)
+        store = TaskStore(self.client, self.keys, Secrets(None))
+        assert store.create(made, store.snapshot().revision, 10) is Created.CREATED
 
     def vchannel(self, number: int = 0, task: str = "one", start: Tso = Tso(0), **fields: str) -> ChannelKey:  # noqa: B008
         """A record as the catalog makes it."""

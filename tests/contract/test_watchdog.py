@@ -12,10 +12,6 @@ from pathlib import Path
 import pytest
 
 from cdc_core.coordination.leases import ChannelKey
-from cdc_core.coordination.secrets import Secrets
-from cdc_core.coordination.tasks import Created, TaskStore
-from cdc_core.model.connect import MilvusConnect
-from cdc_core.model.task import Beginning, CollectionSelector, Desired, Task, TaskSpec, TaskState
 from cdc_core.names import CATALOG
 from deploy.local import Redis
 from tests.contract.state import State
@@ -31,9 +27,7 @@ KEY = ChannelKey("one", CATALOG)
 @pytest.fixture
 def state(redis_server: Redis) -> Iterator[State]:
     state = State(redis_server.url(6))
-    spec = TaskSpec("one", MilvusConnect(uri="http://t:19530"), {"default": (CollectionSelector("*", {}),)})
-    task = Task(spec, Beginning({}, frozenset()), Desired.RUNNING, TaskState.INITIAL, "", 1.0)
-    assert TaskStore(state.client, state.keys, Secrets(None)).create(task, "0", 10) is Created.CREATED
+    state.create()
     yield state
     state.close()
 
