@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ SAFETY_SECONDS = 2.0
 """A holder stops writing this long before its lease ends, by its own clock."""
 TICKET_MS = 10_000
 """A ticket not taken after this long is issued again."""
+UNCLEAR_SECONDS = 10.0
+"""How long a call whose outcome is unclear may live on inside the target."""
 
 
 class Order(StrEnum):
@@ -56,14 +59,14 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lease that was got. `settle_only`: only a batch of unclear fate is to be settled, then leave. `lapsed`: for how
-    many seconds the lease before had run out, None when it was given back."""
+    """A lease that was got. `settle_only`: only a batch of unclear fate is to be settled, then leave. `unclear`: for
+    how many seconds a call of what is in flight may live on in the target."""
 
     key: ChannelKey
     epoch: str
     settle_only: bool
     fields: Mapping[str, str]
-    lapsed: float | None = None
+    unclear: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,11 @@ class Refusal:
 class Leases:
     """The leases of one worker. Raises redis errors; every change is one atomic script."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, owner: str) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, owner: str, unclear_seconds: float = UNCLEAR_SECONDS) -> None:
         self._client = client
         self._keys = keys
         self.owner = owner
+        self._lives_on = int((unclear_seconds - SAFETY_SECONDS) * 1000)  # whose lease ends stops calling before it
         self._claim = script(client, "claim")
         self._renew = script(client, "renew")
         self._release = script(client, "release")
@@ -88,12 +92,12 @@ class Leases:
 
     def claim(self, key: ChannelKey, ticket: str) -> Claim | Refusal:
         names = [self._keys.channel(key.task, key.name), self._keys.task(key.task)]
-        word, *rest = cast("list[str]", self._claim(keys=names, args=[self.owner, ticket, LEASE_MS]))
+        word, *rest = cast("list[str]", self._claim(keys=names, args=[self.owner, ticket, LEASE_MS, self._lives_on]))
         if word not in ("OK", "SETTLE"):
             return Refusal(word)
-        fields = dict(zip(rest[1::2], rest[2::2], strict=True))
-        lapsed = fields.pop("lapsed", None)
-        return Claim(key, rest[0], word == "SETTLE", fields, None if lapsed is None else int(lapsed) / 1000)
+        epoch, unclear, *pairs = rest
+        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        return Claim(key, epoch, word == "SETTLE", fields, int(unclear) / 1000)
 
     def renew(self, held: Sequence[tuple[ChannelKey, str]]) -> list[Order]:
         """All leases in one call; an order for each."""
@@ -104,11 +108,21 @@ class Leases:
         return [Order(word) for word in cast("list[str]", words)]
 
     def release(
-        self, key: ChannelKey, epoch: str, *, outcome: str = "", reason: str = "", backoff: float = 0.0
+        self,
+        key: ChannelKey,
+        epoch: str,
+        *,
+        outcome: str = "",
+        reason: str = "",
+        backoff: float = 0.0,
+        unclear: float = 0.0,
     ) -> bool:
-        """Give it back; `outcome` is '', 'done' or 'stopped', `backoff` in seconds. False when it was not ours."""
+        """Give it back; `outcome` is '', 'done' or 'stopped'. For `backoff` seconds nobody takes it, unless the task is
+        resumed; `unclear` is what the next one's `Claim.unclear` counts from. False when it was not ours.
+        """
         names = [self._keys.channel(key.task, key.name), self._keys.wake]
-        return bool(self._release(keys=names, args=[self.owner, epoch, outcome, reason, int(backoff * 1000)]))
+        waits = int(backoff * 1000), math.ceil(unclear * 1000)
+        return bool(self._release(keys=names, args=[self.owner, epoch, outcome, reason, *waits]))
 
     def issue(self, tickets: Iterable[Ticket]) -> list[Ticket]:
         """Issue tickets as the leader, in one trip; answers those that are wanted (ticket.lua)."""

@@ -10,16 +10,14 @@ import structlog
 
 from cdc_core import backoff
 from cdc_core.clock import Clock, SystemClock
+from cdc_core.coordination.leases import UNCLEAR_SECONDS
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.batch import Batch, Outgoing
-from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Flight
 from cdc_core.pipeline.transport import Transport
 
 CALL_SECONDS = 10.0
-UNCLEAR_SECONDS = 10.0
-"""How long a call whose outcome is unclear may live on inside the target."""
 LEAST_SECONDS = 1.0
 """With less left of a lease no call is begun."""
 SLOW_SECONDS = 2.0
@@ -55,10 +53,6 @@ class Delivery:
     def repeatable(self) -> bool:
         """See Transport."""
         return self._transport.repeatable
-
-    def take_over(self, lease: Lease) -> None:
-        """What it has in flight may still be written by a call of the owner before."""
-        lease.take_over(self._unclear_seconds)
 
     def use(self, transport: Transport) -> None:
         """From the next call on."""

@@ -71,7 +71,7 @@ class Engine:
     ) -> None:
         self.worker = worker
         self.tasks = tasks
-        self.leases = Leases(client, keys, worker)
+        self.leases = Leases(client, keys, worker, unclear_seconds)
         self.channels = ChannelStore(client, keys)
         self.bus = WakeBus(client, keys.wake)
         self.leads = False
@@ -274,8 +274,9 @@ class Engine:
 
     def _release(self, lease: Lease, *, outcome: str = "", reason: str = "", backoff: float = 0.0) -> None:
         try:
-            rest = max(backoff, lease.rest)
-            self.leases.release(lease.key, lease.epoch, outcome=outcome, reason=reason, backoff=rest)
+            self.leases.release(
+                lease.key, lease.epoch, outcome=outcome, reason=reason, backoff=backoff, unclear=lease.unclear
+            )
         except redis.RedisError as error:
             log.warning("release_failed", channel=lease.key.name, error=str(error))  # it runs out by itself
 

@@ -62,10 +62,8 @@ class Gate:
 
     # the vchannels' threads
 
-    def enter(self, member: Member, *, settling: bool = False) -> None:
-        """`settling`: its first batch is one that the owner before has begun."""
-        if settling:
-            self._delivery.take_over(member.lease)
+    def enter(self, member: Member) -> None:
+        """Before anything else."""
         member.lease.on_order(self._notify)
         with self._changed:
             self._members.add(member)

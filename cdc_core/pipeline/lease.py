@@ -27,9 +27,8 @@ class Lease:
         self._order = Order.GO_ON
         self._listeners: list[Callable[[], None]] = []
         self.lost_at: float | None = None
-        self.unclear_until = 0.0
+        self.unclear_until = clock.monotonic() + claim.unclear if claim.unclear else 0.0
         """By the clock: before it, a call of what is recorded as in flight may live on in the target."""
-        self._calls_before = None if claim.lapsed is None else clock.monotonic() - claim.lapsed - SAFETY_SECONDS
 
     @property
     def left(self) -> float:
@@ -37,15 +36,9 @@ class Lease:
         return -1.0 if self._order is Order.LOST else self._deadline - self._clock.monotonic()
 
     @property
-    def rest(self) -> float:
-        """Seconds in which nobody should settle what is left in flight."""
+    def unclear(self) -> float:
+        """For how many seconds from now on that may be."""
         return max(0.0, self.unclear_until - self._clock.monotonic())
-
-    def take_over(self, unclear_seconds: float) -> None:
-        """What is in flight was begun by the owner before: if its lease ran out, so did, at the latest, its last call,
-        and nobody knows whether that is clear."""
-        if self._calls_before is not None:
-            self.unclear_until = self._calls_before + unclear_seconds
 
     @property
     def order(self) -> Order:

@@ -111,7 +111,7 @@ class Replicator:
         :raises LeaseLost: nothing more may be written. :raises Fatal: the collection or the task cannot go on.
         """
         self._lease.on_order(self._subscription.wake)
-        self._gate.enter(self.member, settling=bool(self._checkpoint.intent))
+        self._gate.enter(self.member)
         given_up = ""
         try:
             if self._settle():

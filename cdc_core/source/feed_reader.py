@@ -23,6 +23,9 @@ LINGER_SECONDS = 0.05
 that come then are read later by so much, and wait for a tick above them in any case."""
 QUIET_SECONDS = 1.0
 """Without anything but ticks for so long nothing is going on."""
+CLEAR_SECONDS = 5.0
+"""An empty poll tells nothing of a broker that was away: it is back when something comes, or after so long without an
+error."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,7 @@ class FeedReader:
         self._reading: dict[str, Feed] = {}  # what the reader has been told; `feeds` is what it is to be told
         self._paused: set[str] = set()
         self._busy_at = time.monotonic()
+        self._failed_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed-{name}", daemon=True)
 
@@ -70,11 +74,12 @@ class FeedReader:
         while not self._stop.is_set():
             try:
                 reader = reader or self._open_reader()
-                self._step(reader)
-                self.trouble, attempt = None, 0
+                attempt, heard = 0, self._step(reader)
+                if heard or time.monotonic() - self._failed_at > CLEAR_SECONDS:
+                    self.trouble = None
             except Retryable as error:
                 attempt += 1
-                self.trouble = str(error)
+                self.trouble, self._failed_at = str(error), time.monotonic()
                 log.warning("source_unavailable", error=str(error), attempt=attempt)
                 self._stop.wait(backoff.delay(attempt))
             except Exception as error:
@@ -85,19 +90,22 @@ class FeedReader:
         if reader:
             reader.close()
 
-    def _step(self, reader: Reader) -> None:
+    def _step(self, reader: Reader) -> bool:
+        """Whether something has come."""
         while not self._commands.empty():
             self._commands.get()(reader)
         self._press(reader)
         if time.monotonic() - self._busy_at > QUIET_SECONDS:
             self._stop.wait(LINGER_SECONDS)
-        for pchannel, items in groupby(reader.poll(POLL_SECONDS), key=lambda item: item.pchannel):
+        found = reader.poll(POLL_SECONDS)
+        for pchannel, items in groupby(found, key=lambda item: item.pchannel):
             feed = self._reading.get(pchannel)
             if feed:
                 with feed.lock:
                     for item in items:
                         self._take(feed, item)
         self._after_poll(self)
+        return bool(found)
 
     def _take(self, feed: Feed, item: Record | Lost) -> None:
         if isinstance(item, Lost):

@@ -93,12 +93,12 @@ class Hands:
         """Of a member whose lease has just run out, to settle what it left in flight."""
         self.gate.exit(member)
         self.state.put(member.lease.key, deadline=str(self.state.channels.now()))
-        return self._claimed(member.lease.key, SystemClock(), settling=True)
+        return self._claimed(member.lease.key, SystemClock())
 
-    def _claimed(self, key: ChannelKey, clock: Clock, *, settling: bool = False) -> Member:
+    def _claimed(self, key: ChannelKey, clock: Clock) -> Member:
         lease = Lease(self.state.claimed(key, "w"), clock, clock.monotonic())
         member = Member(lease, "p", T, lambda: self.idle, self.committed.append, lambda: None)
-        self.gate.enter(member, settling=settling)
+        self.gate.enter(member)
         return member
 
     def batch(self, after: int, *keys: int) -> Batch:
@@ -310,11 +310,11 @@ def test_a_call_that_outlives_its_owner_does_not_land_behind_a_tick(hands: Hands
         until(lambda: hands.target.rows("default", "c"), seconds=1.5)
     hands.target.land()
     assert hands.target.violations == []
-    assert heir.lease.rest > 5, "nor may the one after it settle sooner"
+    assert heir.lease.unclear > 5, "nor may the one after it settle sooner"
 
 
 def test_what_was_given_back_is_settled_at_once(hands: Hands) -> None:
-    """Its owner has waited for its calls, or has put it off as long (release.lua)."""
+    """Its owner has waited for its calls, or has said how long they may live on (release.lua)."""
     member, batch = hands.member(), hands.batch(200, 1)
     hands.target.faults.extend([Fault.UNAVAILABLE] * 1_000)
     hands.gate.submit(member, batch)
@@ -322,7 +322,7 @@ def test_what_was_given_back_is_settled_at_once(hands: Hands) -> None:
     member.lease.tell(Order.PAUSE)
     until(lambda: member.error)
     hands.target.faults.clear()
-    assert member.lease.rest == 0
+    assert member.lease.unclear == 0
     leases = Leases(hands.state.client, hands.state.keys, "w")
     leases.release(member.lease.key, member.lease.epoch)
     heir = hands.heir(member)

@@ -14,8 +14,10 @@ from cdc_core.model.channel import VChannel
 from cdc_core.model.message import Message
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import ZERO, Tso
+from cdc_core.source import feed_reader
 from cdc_core.source import hub as hubs
 from cdc_core.source.base import Lost, Record
+from cdc_core.source.feed_reader import FeedReader
 from cdc_core.source.hub import Hub
 from cdc_core.source.memory import MemoryQueue, MemoryReader
 from cdc_core.source.subscription import Subscription
@@ -285,6 +287,36 @@ def test_a_queue_that_is_away_is_waited_for(topic: Topic, hub: Hub) -> None:
     topic.queue.set_available(True)
     assert take(a, 1) == topic.keys[A][1:]
     until(lambda: hub.trouble is None)
+
+
+class StumblingReader(MemoryReader):
+    """Says of every other poll that nothing can be read, of the others nothing."""
+
+    def __init__(self, trouble: Callable[[], str | None]) -> None:
+        super().__init__(MemoryQueue())
+        self._trouble = trouble
+        self.seen: list[str | None] = []
+        """What was in the way when it was polled."""
+
+    def poll(self, timeout: float) -> Sequence[Record | Lost]:  # noqa: ARG002
+        self.seen.append(self._trouble())
+        if len(self.seen) % 2:
+            raise SourceUnavailable("away")
+        return ()
+
+
+def test_an_empty_poll_does_not_say_that_a_queue_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown as the reason would come and go."""
+    stumbling = StumblingReader(lambda: reading.trouble)
+    reading = FeedReader("test", lambda: stumbling, lambda _: None)
+    reading.start()
+    until(lambda: len(stumbling.seen) > 4)
+    seen = stumbling.seen[1:5]
+    monkeypatch.setattr(feed_reader, "CLEAR_SECONDS", 0.0)
+    until(lambda: None in stumbling.seen[5:])
+    reading.stop()
+    reading.join(5)
+    assert seen == ["away"] * 4
 
 
 class BrokenReader(MemoryReader):

@@ -7,11 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from cdc_core.coordination.late_writes import LateWrites
-from cdc_core.coordination.leases import LEASE_MS, ChannelKey, Claim, Leases, Order, Refusal, Ticket
+from cdc_core.coordination.leases import (
+    LEASE_MS,
+    SAFETY_SECONDS,
+    UNCLEAR_SECONDS,
+    ChannelKey,
+    Claim,
+    Leases,
+    Order,
+    Refusal,
+    Ticket,
+)
 from cdc_core.coordination.secrets import Secrets
-from cdc_core.coordination.tasks import TaskStore
+from cdc_core.coordination.tasks import Changed, TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.position import Position
+from cdc_core.model.task import Desired
 from cdc_core.model.timestamp import Tso
 from deploy.local import Redis
 from tests.contract.state import State
@@ -74,16 +85,32 @@ def test_the_api_invites_to_a_catalog_without_a_ticket_and_to_nothing_else(state
     assert state.client.hget(state.keys.task("one"), "state") == "Running"
 
 
-def test_a_claim_tells_for_how_long_the_lease_before_has_run_out_unless_it_was_given_back(state: State) -> None:
+def test_what_the_owner_before_left_in_flight_is_unclear_for_a_while_after_its_lease(state: State) -> None:
+    """Its calls ended SAFETY_SECONDS before the lease at the latest."""
     key = state.vchannel()
-    first = state.claimed(key, "v")
-    assert first.lapsed is None
+    assert state.claimed(key, "v").unclear == 0
     state.put(key, deadline=str(state.channels.now() - 3_000))
-    second = state.claimed(key, "w")
-    assert second.lapsed == pytest.approx(3.0, abs=0.9)
-    assert "lapsed" not in second.fields
-    leases(state, "w").release(key, second.epoch)
-    assert state.claimed(key, "v").lapsed is None
+    assert state.claimed(key, "w").unclear == 0, "nothing is in flight"
+    state.put(key, deadline=str(state.channels.now() - 3_000), inflight="x")
+    assert state.claimed(key, "v").unclear == pytest.approx(UNCLEAR_SECONDS - SAFETY_SECONDS - 3, abs=0.9)
+    state.expire(key)
+    assert state.claimed(key, "w").unclear == 0
+
+
+def test_who_gives_back_what_is_unclear_says_so_to_the_next_one_whatever_is_resumed_meanwhile(state: State) -> None:
+    """A resume takes back what keeps a channel from being claimed."""
+    state.create("made")
+    key = state.vchannel(task="made", inflight="x")
+    claim = state.claimed(key, "v")
+    leases(state, "v").release(key, claim.epoch, backoff=9.0, unclear=8.0)
+    tasks = TaskStore(state.client, state.keys, Secrets(None))
+    for desired in (Desired.PAUSED, Desired.RUNNING):
+        assert tasks.set_desired("made", desired) is Changed.CHANGED
+    assert "backoff" not in state.fields(key)
+    heir = state.claimed(key, "w")
+    assert heir.unclear == pytest.approx(8.0, abs=0.9)
+    leases(state, "w").release(key, heir.epoch)
+    assert state.claimed(key, "v").unclear == 0
 
 
 def test_what_is_gone_done_or_without_a_task_is_gone(state: State) -> None:

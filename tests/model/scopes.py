@@ -42,10 +42,14 @@ USUAL = (
 
 LARGE = (
     Scope(
-        "everything once: a call by halves that lives on, a refusal, a lost lease, a kill, a pause, a resume, a crash "
-        "of the target",
-        Troubles(kills=1, losses=1, restarts=1, pauses=1, resumes=1, timeouts=1, refusals=1),
+        "a call by halves that lives on, a refusal, a kill, a pause, a resume, a crash of the target",
+        Troubles(kills=1, restarts=1, pauses=1, resumes=1, timeouts=1, refusals=1),
         splits=True,
+        source=SHORT,
+    ),
+    Scope(
+        "a call that lives on, a refusal, a lost lease, a pause, a resume, a crash of the target",
+        Troubles(losses=1, restarts=1, pauses=1, resumes=1, timeouts=1, refusals=1),
         source=SHORT,
     ),
     Scope(

@@ -33,17 +33,14 @@ def test_it_ends_before_anybody_else_may_take_it_counted_from_the_sending_of_the
         held.check()
 
 
-def test_what_the_owner_before_left_in_flight_is_unclear_for_a_while_after_its_lease(clock: ManualClock) -> None:
-    """Its calls ended SAFETY_SECONDS before the lease at the latest."""
-    lapsed = Lease(Claim(ChannelKey("one", "c_1v0"), "2", False, {}, lapsed=3.0), clock, clock.monotonic())
-    assert lapsed.rest == 0, "nothing is in flight"
-    lapsed.take_over(10.0)
-    assert lapsed.rest == pytest.approx(10 - 3 - SAFETY_SECONDS)
-    clock.advance(20)
-    assert lapsed.rest == 0
-    given_back = lease(clock)
-    given_back.take_over(10.0)
-    assert given_back.rest == 0
+def test_what_the_owner_before_left_in_flight_is_unclear_for_as_long_as_the_claim_says(clock: ManualClock) -> None:
+    held = Lease(Claim(ChannelKey("one", "c_1v0"), "2", False, {}, unclear=5.0), clock, clock.monotonic())
+    assert held.unclear == 5
+    clock.advance(3)
+    assert held.unclear == 2
+    clock.advance(3)
+    assert held.unclear == 0
+    assert lease(clock).unclear == 0
 
 
 def test_a_renewal_counts_from_its_sending_and_never_shortens(clock: ManualClock) -> None:
