@@ -81,9 +81,7 @@ class Supervisor:
                     self._beat()
                 wait = LEAVE_SECONDS if STOPPING.is_set() else RENEW_SECONDS
             except StateLost as error:
-                log.error("leases_lost", error=str(error))
-                for lease in self._engine.running.values():
-                    lease.tell(Order.LOST)  # they were of the state that is gone
+                self._lose_all(error)
                 wait = RETRY_SECONDS
             except CdcError as error:
                 log.warning("state_unavailable", error=str(error))
@@ -106,6 +104,14 @@ class Supervisor:
             self._workers.report_source_clock(Tso.of(clock[0]), clock[1])
         if not STOPPING.is_set():
             self._tell(running)
+
+    def _lose_all(self, error: StateLost) -> None:
+        """They were of the state that is gone."""
+        lost = [lease for lease in self._engine.running.values() if lease.order is not Order.LOST]
+        if lost:
+            log.error("leases_lost", channels=len(lost), error=str(error))
+        for lease in lost:
+            lease.tell(Order.LOST)
 
     def _hand_over(self, running: Mapping[ChannelKey, Lease]) -> None:
         """The next few, however long those before them take."""

@@ -69,6 +69,7 @@ class ChannelStore:
         self._keys = keys
         self._forget = script(client, "forget")
         self._checkpoint = script(client, "checkpoint")
+        self._amend = script(client, "amend")
         self._late = LateWrites(client, keys)
 
     def put_catalog(self, task: str) -> None:
@@ -96,14 +97,14 @@ class ChannelStore:
         """Other names; who runs now goes on with the old ones, which rows do not need."""
         pipe = self._client.pipeline()
         for plan in plans:
-            pipe.hset(self._keys.channel(task, plan.vchannel.name), "plan", plan.to_json())
+            self._set(pipe, ChannelKey(task, plan.vchannel.name), plan=plan.to_json())
         pipe.execute()
 
     def stop(self, keys: Iterable[ChannelKey], reason: str) -> None:
         """They stand still from their next renewal on; a resume of the task takes that back."""
         pipe = self._client.pipeline()
         for key in keys:
-            pipe.hset(self._keys.channel(key.task, key.name), mapping={"stopped": reason, "yield": "1"})
+            self._set(pipe, key, **{"stopped": reason, "yield": "1"})
         pipe.execute()
 
     def go_on(self, keys: Iterable[ChannelKey]) -> None:
@@ -185,7 +186,7 @@ class ChannelStore:
     def explain(self, key: ChannelKey, reason: str) -> None:
         """Why it does not get on now; '' takes that back. Shown by `get`."""
         if reason:
-            self._client.hset(self._keys.channel(key.task, key.name), "reason", reason)
+            self._set(self._client, key, reason=reason)
         else:
             self._client.hdel(self._keys.channel(key.task, key.name), "reason")
 
@@ -202,7 +203,12 @@ class ChannelStore:
         asked = list(keys)
         pipe = self._client.pipeline(transaction=False)
         for key in asked:
-            pipe.hset(self._keys.channel(key.task, key.name), "yield", "1")
+            self._set(pipe, key, **{"yield": "1"})
         for task in {key.task for key in asked}:
             pipe.publish(self._keys.wake, task)
         pipe.execute()
+
+    def _set(self, client: redis.Redis, key: ChannelKey, **fields: str) -> None:
+        """Of a record that is there (amend.lua)."""
+        args = [text for pair in fields.items() for text in pair]
+        self._amend(keys=[self._keys.channel(key.task, key.name)], args=args, client=client)

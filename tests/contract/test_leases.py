@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -227,6 +228,28 @@ def test_the_outcomes_of_a_release(state: State) -> None:
     state.claimed(failed, "w")
     w.release(failed, "2")
     assert not {"reason", "backoff"} & state.fields(failed).keys()
+
+
+def test_what_is_said_of_a_channel_that_is_forgotten_leaves_no_record(state: State) -> None:
+    """Who says it has looked a moment before."""
+    key = state.vchannel()
+    plan = state.channels.of_task("one")[0].plan
+    assert plan
+    said: list[Callable[[], None]] = [
+        lambda: state.channels.explain(key, "slow"),
+        lambda: state.channels.ask_to_yield([key]),
+        lambda: state.channels.stop([key], "renamed"),
+        lambda: state.channels.replan("one", [replace(plan, collection="other")]),
+    ]
+    for say in said:
+        say()
+    record = state.fields(key)
+    assert [record[name] for name in ("reason", "yield", "stopped")] == ["slow", "1", "renamed"]
+    assert state.channels.of_task("one")[0].plan == replace(plan, collection="other")
+    state.channels.forget("one", [key.name])
+    for say in said:
+        say()
+    assert state.fields(key) == {}
 
 
 def test_only_the_leader_issues_tickets_and_not_while_one_is_good(state: State) -> None:
