@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,9 @@ from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector, OnUndecodable, Task, TaskSpec
 from cdc_core.names import OP_COLLECTION_ID
 from cdc_core.preflight.check import Report
+
+MOST_NAMES = 5
+"""Of channels with one trouble: a source that is away is that of thousands."""
 
 
 def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
@@ -133,8 +136,13 @@ def _position(collection_id: int, channel: str, position: Position) -> dict[str,
 
 
 def _reason(troubles: Mapping[str, str]) -> str:
-    """Each trouble once, with the channels that have it."""
+    """Each trouble once, with the channels that have it, or a few of them."""
     channels: dict[str, list[str]] = {}
     for channel, text in sorted(troubles.items()):
         channels.setdefault(text, []).append(channel)
-    return "; ".join(f"{', '.join(names)}: {text}" for text, names in channels.items())
+    return "; ".join(f"{_listed(names)}: {text}" for text, names in channels.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
