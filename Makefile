@@ -71,8 +71,8 @@ bench: install ## throughput, latency, idle cost; tables here, JSON in bench/res
 	$(BIN)/python -m bench
 
 .PHONY: scale
-scale: install ## 1,000 vchannels over 4 workers (VCHANNELS=2000 WORKERS=8), source and target simulated
-	$(BIN)/python -m bench scale --vchannels $(or $(VCHANNELS),1000) --workers $(or $(WORKERS),4)
+scale: install ## 1,000 vchannels over 4 workers (VCHANNELS=2000 WORKERS=8 BUSY=500), source and target simulated
+	$(BIN)/python -m bench scale --vchannels $(or $(VCHANNELS),1000) --workers $(or $(WORKERS),4) --busy $(or $(BUSY),50)
 
 .PHONY: lint
 lint: install ## ruff's rules and format, the rules of who imports whom

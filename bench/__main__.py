@@ -27,11 +27,12 @@ def main() -> None:
     parser.add_argument("--queue", default="kafka", choices=["kafka", "rocksmq"])
     parser.add_argument("--workers", type=int, help="2; for `scale` 4")
     parser.add_argument("--vchannels", type=int, default=1000, help="of `scale`")
+    parser.add_argument("--busy", type=int, default=50, help="of `scale`: one vchannel in so many gets rows")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each steady phase of `scale`")
     given = parser.parse_args()
     names = [name for name in given.names or MEASUREMENTS if name != "scale"]
     if "scale" in given.names:
-        _scale(given.vchannels, given.workers or 4, given.seconds)
+        _scale(given.vchannels, given.workers or 4, given.busy, given.seconds)
     if names:
         _on_servers(names, given.queue, given.workers or 2)
 
@@ -45,11 +46,11 @@ def _on_servers(names: list[str], queue: StackQueue, workers: int) -> None:
     _write(json.dumps({"queue": queue, "workers": workers, "results": results}, indent=2))
 
 
-def _scale(vchannels: int, workers: int, seconds: float) -> None:
+def _scale(vchannels: int, workers: int, busy: int, seconds: float) -> None:
     slots = vchannels // max(1, workers - 1) + 50  # for when one is away
     results: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory:
-        for name, figures in scale.measure(Path(directory), vchannels, workers, seconds, slots):
+        for name, figures in scale.measure(Path(directory), vchannels, workers, slots, busy, seconds):
             results[name] = figures
             _show(f"{vchannels} vchannels, {workers} workers: {name}", figures)
     _write(scale.to_json(results, vchannels=vchannels, workers=workers, slots=slots), "scale-")

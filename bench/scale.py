@@ -17,7 +17,7 @@ import redis
 
 from bench.figures import Figures
 from bench.rig import percentile, until
-from bench.synthetic.shape import LOAD_KEY, TICK_MS, Load, Shape
+from bench.synthetic.shape import LOAD_KEY, SHARDS, TICK_MS, Load, Shape
 from bench.synthetic.source import SyntheticQueue, operations_channel
 from bench.usage import Usage, commands
 from cdc_core.coordination.channels import ChannelStore
@@ -197,24 +197,27 @@ class ScaleRig:
         return Tso.of(int(time.time() * 1000))
 
 
-def measure(directory: Path, vchannels: int, workers: int, seconds: float, slots: int) -> Iterator[tuple[str, Figures]]:
-    """All phases, one after the other; each as it ends, with how many others wanted the CPU."""
-    for name, figures in _phases(directory, vchannels, workers, seconds, slots):
-        yield name, {**figures, "load average": os.getloadavg()[0]}
-
-
-def _phases(directory: Path, vchannels: int, workers: int, seconds: float, slots: int) -> Iterator[tuple[str, Figures]]:
+def measure(
+    directory: Path, vchannels: int, workers: int, slots: int, busy: int, seconds: float
+) -> Iterator[tuple[str, Figures]]:
+    """All phases, one after the other; each as it ends, with how many others wanted the CPU. One vchannel in `busy`
+    gets rows; the steady phases take so many seconds."""
     with ScaleRig(directory, vchannels, workers, slots) as rig:
-        yield "start", _start(rig)
-        time.sleep(15)
-        yield "idle", _steady(rig, seconds)
-        rig.load(max(1, vchannels // 100), rows=10, every=5)
-        yield "1 in 50 with 10 rows a second", _steady(rig, seconds)
-        yield "SIGTERM of the leader", _hand_over(rig)
-        yield "one more", _one_more(rig)
-        yield "kill -9 of one", _kill(rig)
-        rig.calm()
+        for name, figures in _phases(rig, busy, seconds):
+            yield name, {**figures, "load average": os.getloadavg()[0]}
     yield "judged", _judge(rig)
+
+
+def _phases(rig: ScaleRig, busy: int, seconds: float) -> Iterator[tuple[str, Figures]]:
+    yield "start", _start(rig)
+    time.sleep(15)
+    yield "idle", _steady(rig, seconds)
+    rig.load(max(1, rig.shape.vchannels // busy // SHARDS), rows=10, every=5)
+    yield f"1 in {busy} with 10 rows a second", _steady(rig, seconds)
+    yield "SIGTERM of the leader", _hand_over(rig)
+    yield "one more", _one_more(rig)
+    yield "kill -9 of one", _kill(rig)
+    rig.calm()
 
 
 def _start(rig: ScaleRig) -> Figures:
