@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cdc_core.model.message import Kind, Message
-from cdc_core.model.timestamp import Tso
+from cdc_core.model.position import Position
+from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.source.window import Mark, Window
 
 ROWS = frozenset({Kind.INSERT, Kind.DELETE, Kind.IMPORT})
@@ -23,16 +24,16 @@ class Piece:
     mark: Mark
 
 
-def cut(window: Window, before: Mark) -> Iterator[Piece]:
+def cut(window: Window, before: Position, done: Tso = ZERO) -> Iterator[Piece]:
     """The pieces of a window in order of time; together they hold all its rows, once.
 
-    A piece that ends at a drop is resolved up to just before it, and is read again from where `before`, the mark of
-    the window before, says: nothing of this window lies ahead of that. Pure.
+    A piece that ends at a drop is resolved up to just before it, and is read again from `before`, where the window
+    before ended: only so the same window comes again. What of it is `done` is left out then. Pure.
     """
-    rows = [m for m in window.messages if m.kind in ROWS]
-    for border in sorted((m for m in window.messages if m.kind in BORDERS), key=lambda m: (m.first, m.order)):
+    rows = [m for m in window.messages if m.kind in ROWS and m.first > done]
+    borders = [m for m in window.messages if m.kind in BORDERS and m.first > done]
+    for border in sorted(borders, key=lambda m: (m.first, m.order)):
         resolved = Tso(border.first - 1)
-        mark = Mark(resolved, replace(before.position, timestamp=resolved))
-        yield Piece(tuple(m for m in rows if m.first <= resolved), border, mark)
+        yield Piece(tuple(m for m in rows if m.first <= resolved), border, Mark(resolved, before))
         rows = [m for m in rows if m.first > resolved]
     yield Piece(tuple(rows), None, window.mark)

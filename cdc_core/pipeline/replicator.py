@@ -18,7 +18,7 @@ from cdc_core.model.address import Row
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.plan import Plan
 from cdc_core.model.position import Position
-from cdc_core.model.timestamp import Tso
+from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.pipeline.addresses import Addresses
 from cdc_core.pipeline.batch import BATCH_BYTES, BATCH_MESSAGES, Batch, range_end
 from cdc_core.pipeline.dead_letter_office import DeadLetterOffice
@@ -30,7 +30,7 @@ from cdc_core.pipeline.piece import Piece, cut
 from cdc_core.pipeline.waiter import Waiter
 from cdc_core.sink.base import refuse_oversize
 from cdc_core.source.hub import Hub
-from cdc_core.source.window import Mark, Window
+from cdc_core.source.window import Window
 
 TAKE_SECONDS = 30.0
 """Nothing has to be done while nothing comes; a stop wakes."""
@@ -93,8 +93,9 @@ class Replicator:
         self._pace = pace
         self._pieces: deque[tuple[Piece, int]] = deque()
         self._outlived = False
-        start = Position(plan.vchannel.name, checkpoint.position.message_id, checkpoint.resolved)
-        self._mark = Mark(checkpoint.resolved, start)
+        start = replace(checkpoint.position, channel=plan.vchannel.name)
+        self._place = start
+        self._done = checkpoint.resolved if checkpoint.resolved > start.timestamp else ZERO
         self._subscription = hub.subscribe(plan.vchannel, start)
         self.member = Member(
             lease=lease,
@@ -194,10 +195,12 @@ class Replicator:
         return window
 
     def _cut(self, window: Window) -> None:
-        """A window counts as settled with its last piece."""
-        pieces = [replace(piece, rows=tuple(merge(piece.rows))) for piece in cut(window, self._mark)]
+        """A window counts as settled with its last piece. A checkpoint before a drop lies within the first one."""
+        pieces = [replace(piece, rows=tuple(merge(piece.rows))) for piece in cut(window, self._place, self._done)]
         self._pieces.extend((piece, 1 if piece is pieces[-1] else 0) for piece in pieces)
-        self._mark = window.mark
+        self._place = window.mark.position
+        if window.mark.resolved > self._done:
+            self._done = ZERO
 
     def _next(self) -> tuple[Piece, int]:
         return self._pieces.popleft()

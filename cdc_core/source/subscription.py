@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from cdc_core.codec import rewrite
 from cdc_core.errors import CdcError
 from cdc_core.model.channel import VChannel
 from cdc_core.model.dead_letter import DeadLetter
@@ -60,8 +61,10 @@ class Subscription:
 
     def close_window(self, tick: Message) -> bool:
         """Everything at or below the tick is complete now; True when something stays for the next window: newer
-        messages, or all while a half of an upsert is to come.
+        messages, or all while a half of an upsert is to come. What an earlier feed has read closed its windows.
         """
+        if tick.order <= self.skip_until:
+            return bool(self._open)
         ready = [item for item in self._open if _is_due(item, tick)]
         if self._error or not ready or _lacks_a_half(ready, tick):
             return bool(self._open)
@@ -171,11 +174,14 @@ def _is_due(item: Message | DeadLetter, tick: Message) -> bool:
 def _lacks_a_half(ready: Sequence[Message | DeadLetter], tick: Message) -> bool:
     """Whether the insert of an upsert is here and its delete is not. A source that was killed ticks between them, and
     the delete comes below that tick: in a window of its own it would go from behind, above the insert that has to
-    survive it. Pure, so that who reads again cuts the same windows. Of a dropped collection no rows matter.
+    survive it. Never for longer than the oldest of them may wait. Pure, so that who reads again cuts the same windows.
+    Of a dropped collection no rows matter.
     """
     messages = [item for item in ready if isinstance(item, Message)]
     if any(message.kind is Kind.DROP_COLLECTION for message in messages):
         return False
-    deletes = {message.first for message in messages if message.kind is Kind.DELETE}
-    halves = [message.first for message in messages if message.half]
-    return any(first not in deletes and tick.first.ms - first.ms < PAIR_MS for first in halves)
+    halves = {message.first for message in messages if message.half}
+    if halves:
+        deletes = (message for message in messages if message.kind is Kind.DELETE)
+        halves.difference_update(stamp for delete in deletes for stamp in rewrite.row_timestamps(delete))
+    return bool(halves) and tick.first.ms - min(halves).ms < PAIR_MS

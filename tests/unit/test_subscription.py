@@ -15,7 +15,8 @@ from cdc_core.model.channel import VChannel
 from cdc_core.model.dead_letter import DeadLetter
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.position import Position
-from cdc_core.model.timestamp import Tso
+from cdc_core.model.timestamp import ZERO, Tso
+from cdc_core.pipeline.piece import Piece, cut
 from cdc_core.source.base import Record
 from cdc_core.source.feed import Feed
 from cdc_core.source.subscription import PAIR_MS, Subscription
@@ -244,6 +245,44 @@ def test_an_upsert_that_will_have_no_other_half_is_not_waited_for_longer_than_th
     assert len(made.take(1 << 20, 0)) == 1
 
 
+def test_halves_that_come_alone_one_after_the_other_are_not_waited_for_longer_than_one() -> None:
+    """Each would keep the window of the one before, and its hold the ticks of everybody on the target's channel."""
+    made = subscription()
+    for number in range(1, 60):
+        made.offer(half(2 * number, (number * 500) << 18))
+        close(made, tick(2 * number + 1, (number * 500 + 200) << 18))
+    held = [window.messages[0].first - T for window in made.take(1 << 20, 0)]
+    assert held == [500 << 18, 11_000 << 18], "of 30 seconds all that is older than 10 has come"
+
+
+def test_a_delete_of_several_timestamps_is_the_other_half_of_each() -> None:
+    """One that was merged, by a source that is itself a standby."""
+    made = subscription()
+    for item in (half(1, 5), half(2, 7)):
+        made.offer(item)
+    assert close(made, tick(3, 10))
+    merged = delete([5, 7], T + 5)
+    merged.timestamps[:] = [T + 5, T + 7]
+    made.offer(parsed(merged.SerializeToString(), 4))
+    assert not close(made, tick(5, 20))
+    assert len(made.take(1 << 20, 0)) == 1
+
+
+def test_a_tick_that_an_earlier_feed_has_read_closes_nothing_again() -> None:
+    """A row below that tick that stands behind it, of a source that was killed, belongs to the next one: a checkpoint
+    at the tick would have it read again.
+    """
+    made = subscription()
+    close(made, tick(1, 10))
+    made.offer(row(2, 5))
+    made.skip_until = 2
+    assert close(made, tick(1, 10))
+    assert made.take(1 << 20, 0) == []
+    assert not close(made, tick(3, 20))
+    (window,) = made.take(1 << 20, 0)
+    assert window.mark.position.message_id == tick(3, 20).message_id
+
+
 def test_a_half_of_an_upsert_does_not_keep_the_drop_of_its_collection() -> None:
     """No tick may come after it."""
     base = common_pb2.MsgBase(msg_type=int(Kind.DROP_COLLECTION), msgID=7, timestamp=T + 9)
@@ -255,28 +294,34 @@ def test_a_half_of_an_upsert_does_not_keep_the_drop_of_its_collection() -> None:
     assert len(made.take(1 << 20, 0)) == 1
 
 
+UNIT = PAIR_MS // 60 << 18
+"""Of a source in the next test: half of an upsert is waited for as long as three of its ticks take."""
+
 steps_of_a_source = st.lists(
-    st.one_of(st.integers(-5, 40), st.none(), st.sampled_from(["garbage", "half", "other half"])), max_size=60
+    st.one_of(st.integers(-5, 40), st.none(), st.sampled_from(["garbage", "half", "other half", "drop"])), max_size=60
 )
 
 
 @given(steps_of_a_source, st.data())
 def test_reading_again_from_any_mark_gives_exactly_the_rest(steps: list[int | str | None], data: st.DataObject) -> None:
-    """`steps`: rows so far above the last tick, a tick (None), halves of upserts, what cannot be read; that may be told
-    again.
+    """`steps`: rows so far above the last tick, a tick (None), halves of upserts, drops of partitions, what cannot be
+    read; that may be told again.
     """
     records: list[Record] = []
     ticked, upsert = T, T
     for order, step in enumerate(steps, 1):
         if isinstance(step, int):
-            payload = simple_insert([1], ticked + step, msg_id=order).SerializeToString()
+            payload = simple_insert([1], ticked + step * UNIT, msg_id=order).SerializeToString()
         elif step == "half":
-            upsert = Tso(ticked + 3)
+            upsert = Tso(ticked + 3 * UNIT)
             payload = simple_insert([1], upsert, msg_id=order, half=True).SerializeToString()
         elif step == "other half":
             payload = delete([1], upsert, msg_id=order).SerializeToString()
+        elif step == "drop":
+            base = common_pb2.MsgBase(msg_type=int(Kind.DROP_PARTITION), msgID=order, timestamp=ticked + 5 * UNIT)
+            payload = msg_pb2.DropPartitionRequest(base=base, collectionID=440, partitionID=9).SerializeToString()
         elif step is None:
-            ticked = Tso(ticked + 20)
+            ticked = Tso(ticked + 20 * UNIT)
             payload = rewrite.time_tick(ticked)
         else:
             payload = b"\xff"
@@ -293,10 +338,27 @@ def test_reading_again_from_any_mark_gives_exactly_the_rest(steps: list[int | st
             w for w in map(_of_rows, whole[number + 1 :]) if w.messages
         ]
         assert _letters(whole[number + 1 :]) <= _letters(again) <= _letters(whole)
+    pieces = _pieces(whole, Position("", b"", T))
+    for piece in pieces:
+        place, done = piece.mark.position, piece.mark.resolved
+        again = _pieces(_read(records, place), place, done if done > place.timestamp else ZERO)
+        same = [replace(each, rows=()) for each in pieces if each.border and each.mark == piece.mark]
+        later = [each for each in pieces if each.mark.resolved > done]
+        assert again == same + later, "a drop itself is met again"
 
 
 def _of_rows(window: Window) -> Window:
     return replace(window, letters=())
+
+
+def _pieces(windows: list[Window], place: Position, done: Tso = ZERO) -> list[Piece]:
+    """Those with rows or a drop, as a replicator cuts them that goes on from `place`."""
+    found = []
+    for window in windows:
+        found += [piece for piece in cut(window, place, done) if piece.rows or piece.border]
+        place = window.mark.position
+        done = ZERO if window.mark.resolved > done else done
+    return found
 
 
 def _letters(windows: list[Window]) -> set[int]:
