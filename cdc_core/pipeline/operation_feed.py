@@ -73,9 +73,10 @@ class OperationFeed:
                 attempt += 1
                 self.trouble = str(error)
                 self._stop.wait(backoff.delay(attempt))
-            except CdcError as error:
-                self.trouble = str(error)
-                log.error("operations_lost", channel=self.channel, error=str(error))
+            except Exception as error:
+                self.trouble = str(error) or repr(error)
+                unexpected = not isinstance(error, CdcError)
+                log.error("operations_lost", channel=self.channel, error=self.trouble, exc_info=unexpected)
                 self._woken()
                 break
         if reader:

@@ -103,7 +103,11 @@ class CatalogRecords:
     def _build_databases(self) -> dict[int, Database]:
         databases = {_DEFAULT_DATABASE_ID: Database(_DEFAULT_DATABASE_ID, DEFAULT_DATABASE, {})}
         for database_id, value in self._databases.items():
-            info = DatabaseInfo.FromString(value)
+            try:
+                info = DatabaseInfo.FromString(value)
+            except DecodeError:
+                logger.exception("database %s of the source cannot be understood; it is left out", database_id)
+                continue
             if info.state in _DATABASE_EXISTS:
                 properties = {pair.key: pair.value for pair in info.properties}
                 databases[database_id] = Database(database_id, info.name, properties)

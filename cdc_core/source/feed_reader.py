@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 
 import structlog
@@ -30,23 +31,40 @@ error."""
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A pchannel that cannot be read now; `due` by `time.monotonic`."""
+
+    feed: Feed
+    start: bytes
+    attempt: int
+    due: float
+    why: str
+
+
 class FeedReader:
     """Owns a `Reader`; what others want of it is put in as commands and done between polls."""
 
     def __init__(self, name: str, open_reader: Callable[[], Reader], after_poll: Callable[[FeedReader], None]) -> None:
         self.feeds: dict[str, Feed] = {}
-        self.trouble: str | None = None
         self.dead = False
         """An error that nobody expected has ended its thread."""
         self._open_reader = open_reader
         self._after_poll = after_poll
         self._commands: queue.SimpleQueue[Callable[[Reader], None]] = queue.SimpleQueue()
+        self._trouble: str | None = None
+        self._refusals: list[_Refusal] = []
         self._reading: dict[str, Feed] = {}  # what the reader has been told; `feeds` is what it is to be told
         self._paused: set[str] = set()
         self._busy_at = time.monotonic()
         self._failed_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed-{name}", daemon=True)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing comes, or nothing of one pchannel, if so."""
+        return self._trouble or next((refusal.why for refusal in tuple(self._refusals)), None)
 
     def start(self) -> None:
         self._thread.start()
@@ -76,10 +94,10 @@ class FeedReader:
                 reader = reader or self._open_reader()
                 attempt, heard = 0, self._step(reader)
                 if heard or time.monotonic() - self._failed_at > CLEAR_SECONDS:
-                    self.trouble = None
+                    self._trouble = None
             except Retryable as error:
                 attempt += 1
-                self.trouble, self._failed_at = str(error), time.monotonic()
+                self._trouble, self._failed_at = str(error), time.monotonic()
                 log.warning("source_unavailable", error=str(error), attempt=attempt)
                 self._stop.wait(backoff.delay(attempt))
             except Exception as error:
@@ -94,6 +112,7 @@ class FeedReader:
         """Whether something has come."""
         while not self._commands.empty():
             self._commands.get()(reader)
+        self._add_refused(reader)
         self._press(reader)
         if time.monotonic() - self._busy_at > QUIET_SECONDS:
             self._stop.wait(LINGER_SECONDS)
@@ -118,14 +137,23 @@ class FeedReader:
         self._paused.discard(pchannel)
         reader.remove(pchannel)
 
-    def _add(self, reader: Reader, feed: Feed, start: bytes) -> None:
+    def _add_refused(self, reader: Reader) -> None:
+        """One of those whose time has come: each may take seconds, and others are to be read."""
+        now = time.monotonic()
+        refusal = next((each for each in self._refusals if each.due <= now), None)
+        if refusal:
+            self._add(reader, refusal.feed, refusal.start, refusal.attempt + 1)
+            self._refusals.remove(refusal)
+
+    def _add(self, reader: Reader, feed: Feed, start: bytes, attempt: int = 1) -> None:
         if self.feeds.get(feed.pchannel) is not feed:
             return
         try:
             reader.add(feed.pchannel, start)
-        except Retryable:
-            self._commands.put(lambda again: self._add(again, feed, start))
-            raise
+        except Retryable as error:
+            log.warning("source_unavailable", pchannel=feed.pchannel, error=str(error), attempt=attempt)
+            due = time.monotonic() + backoff.delay(attempt)
+            self._refusals.append(_Refusal(feed, start, attempt, due, str(error)))
         except CdcError as error:
             with feed.lock:
                 feed.fail(error)

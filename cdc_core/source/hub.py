@@ -160,7 +160,7 @@ class Hub:
         """Own reader's thread: give the vchannels to the main feed when it is at the same place."""
         with self._lock:
             feed = own.feeds.get(pchannel)
-            if feed is None or feed.tick is None or own not in self._own or self._main is None:
+            if feed is None or feed.tick is None or own not in self._own or self._main is None or self._main.dead:
                 return
             main = self._main.feeds.get(pchannel)
             if main is None:

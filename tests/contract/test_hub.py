@@ -319,6 +319,45 @@ def test_an_empty_poll_does_not_say_that_a_queue_is_back(monkeypatch: pytest.Mon
     assert seen == ["away"] * 4
 
 
+class PickyQueue(MemoryQueue):
+    """One of its topics cannot be read for a while."""
+
+    def __init__(self, refused: str) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def reader(self) -> MemoryReader:
+        return PickyReader(self)
+
+
+class PickyReader(MemoryReader):
+    def add(self, pchannel: str, start: bytes) -> None:
+        if isinstance(self._queue, PickyQueue) and self._queue.refused == pchannel:
+            raise SourceUnavailable(f"{pchannel} has no leader")
+        super().add(pchannel, start)
+
+
+def test_a_topic_that_cannot_be_read_does_not_stop_the_others(topic: Topic) -> None:
+    other = VChannel("other", 440, 0)
+    topic.queue = queue = PickyQueue(other.pchannel)
+    for name in (SOURCE_PCHANNEL, other.pchannel):
+        queue.create(name)
+    hub = Hub(queue)
+    try:
+        waiting, a = hub.subscribe(other, BEGINNING), hub.subscribe(A, BEGINNING)
+        until(lambda: hub.trouble)
+        topic.row(A)
+        topic.tick()
+        assert take(a, 1) == topic.keys[A]
+        assert hub.trouble == "other has no leader"
+        queue.refused = ""
+        until(lambda: hub.trouble is None)
+        queue.append(other.pchannel, rewrite.time_tick(Tso.of(T.ms + 900)))
+        until(lambda: idle_up_to(waiting))
+    finally:
+        hub.close()
+
+
 class BrokenReader(MemoryReader):
     """Fails once as no reader should."""
 
