@@ -129,10 +129,12 @@ def test_whatever_comes_is_a_message_or_undecodable(payload: bytes) -> None:
         parsed(payload)
 
 
-@given(st.data())
-def test_a_cut_message_is_undecodable_or_lacks_whole_fields(data: st.DataObject) -> None:
-    payload = simple_insert([1, 2, 3], 77).SerializeToString()
-    cut = payload[: data.draw(st.integers(0, len(payload) - 1))]
+ROWS = simple_insert([1, 2, 3], 77).SerializeToString()
+
+
+@given(st.integers(0, len(ROWS) - 1))
+def test_a_cut_message_is_undecodable_or_lacks_whole_fields(size: int) -> None:
+    cut = ROWS[:size]
     try:
         message = head.parse(Record("p", b"", 1, cut))
     except Undecodable:
