@@ -24,6 +24,8 @@ LINGER_SECONDS = 0.05
 that come then are read later by so much, and wait for a tick above them in any case."""
 QUIET_SECONDS = 1.0
 """Without anything but ticks for so long nothing is going on."""
+BACKLOG = 100
+"""Records of one poll: so many wait where somebody begins far behind, and then they are read as fast as they come."""
 CLEAR_SECONDS = 5.0
 """An empty poll tells nothing of a broker that was away: it is back when something comes, or after so long without an
 error."""
@@ -117,6 +119,8 @@ class FeedReader:
         if time.monotonic() - self._busy_at > QUIET_SECONDS:
             self._stop.wait(LINGER_SECONDS)
         found = reader.poll(POLL_SECONDS)
+        if len(found) >= BACKLOG:
+            self._busy_at = time.monotonic()
         for pchannel, items in groupby(found, key=lambda item: item.pchannel):
             feed = self._reading.get(pchannel)
             if feed:
