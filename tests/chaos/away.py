@@ -17,8 +17,10 @@ _LOOK_SECONDS = 0.5
 def killed(server: Server) -> Iterator[None]:
     """Connections are refused; afterwards it is started again as it was."""
     server.kill()
-    yield
-    server.start().wait_ready()
+    try:
+        yield
+    finally:
+        server.start().wait_ready()
 
 
 @contextmanager
@@ -32,11 +34,15 @@ def hung(server: Server) -> Iterator[None]:
 
 
 class Operator:
-    """Starts again those that end, as systemd would; a context manager. Nobody else may start or end them meanwhile."""
+    """Starts again those that end, as systemd would; a context manager. Nobody else may start or end them meanwhile.
+
+    At its end all of them are ready, or it raises why not.
+    """
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self.started: list[str] = []
         self._servers = servers
+        self._failed: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="operator", daemon=True)
 
@@ -49,10 +55,26 @@ class Operator:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        try:
+            self._look()  # one may have ended since the last look
+            for server in self._servers:
+                server.wait_ready()
+        except Exception as failed:
+            self._failed = self._failed or failed
+        if self._failed and error:
+            error.add_note(f"a server was not started again: {self._failed}")
+        elif self._failed:
+            raise self._failed
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
-            for server in self._servers:
-                if not server.alive:
-                    self.started.append(server.name)
-                    server.start()
+        try:
+            while not self._stop.wait(_LOOK_SECONDS):
+                self._look()
+        except Exception as failed:
+            self._failed = failed
+
+    def _look(self) -> None:
+        for server in self._servers:
+            if not server.alive:
+                self.started.append(server.name)
+                server.start()

@@ -14,7 +14,7 @@ from tests.chaos.outcome import all_is_well
 from tests.chaos.ratchet import Ratchet
 from tests.chaos.wire import Mode
 from tests.chaos.wired_worker import WiredWorker
-from tests.replication import QUEUES, Replication, a_name, await_that
+from tests.replication import QUEUES, Replication, a_name, await_that, succeeds
 from tests.workload import Shape, Workload, make_collection, rows
 
 pytestmark = [pytest.mark.chaos, pytest.mark.thorough, pytest.mark.parametrize("replication", QUEUES, indirect=True)]
@@ -30,10 +30,10 @@ class Names:
 
 @pytest.fixture
 def names(replication: Replication) -> Iterator[Names]:
-    """Each dropped at the end."""
+    """Each dropped at the end, however far the test has come."""
     found, source = Names(), replication.source
     yield found
-    source.drop_alias(found.alias)
+    succeeds(lambda: source.drop_alias(found.alias))
     left = [name for name in vars(found).values() if name in source.list_collections()]
     for name in left:
         source.drop_collection(name)

@@ -56,8 +56,13 @@ def test_a_partition_may_be_made_again_before_its_drop_is_told(redis_server: Red
         for name in names:
             source.recreate_partition(name)
         before = len(source.changes)
-        while len({(row.collection, row.key % 2) for row in source.changes[before:] if row.partition[:1] == "p"}) < 4:
-            source.window(8)  # a vchannel without a row of the new one would have to wait for the drop
+        for _ in range(100):  # a vchannel without a row of the new one would have to wait for the drop
+            source.window(8)
+            written = source.changes[before:]
+            if len({(row.collection, row.key % 2) for row in written if row.partition[:1] == "p"}) == 4:
+                break
+        else:
+            pytest.fail("no rows for one of the vchannels")
         run.until_equal()
         assert all(len(run.on_target(name)) > 0 for name in names)
         source.tell_late_drops()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
 from cdc_core.clock import ManualClock
 from cdc_core.coordination.gates import Gates, Request, Round
+from cdc_core.coordination.leases import Claim
 from cdc_core.coordination.workers import Workers
+from cdc_core.model.position import Position
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.lease import Lease
 from cdc_core.pipeline.member import Member
@@ -18,11 +21,14 @@ from cdc_core.pipeline.target import QUIET_SECONDS, Target
 from cdc_core.pipeline.ticker import LEAST_ADVANCE_MS, QUIET_BEATS, Ticker
 from cdc_core.pipeline.transport import Replicated
 from cdc_core.sink.memory import MemoryTarget
+from cdc_core.source.window import Mark
+from tests.contract.guarded import until
 from tests.contract.state import State
 
 pytestmark = pytest.mark.contract
 
 NOW = Tso.of(1_700_000_000_000)
+PCHANNEL = "target-rootcoord-dml_0"
 PATIENCE = 30.0
 
 
@@ -62,43 +68,66 @@ def silent() -> Iterator[Silent]:
 def test_a_target_is_quiet_when_no_rows_have_gone_there_for_a_while(state: State) -> None:
     clock = ManualClock()
     gates = Gates(state.client, state.keys, "worker")
-    target = Target("heard", Replicated(Heard()), MemoryTarget(pchannels=1), gates, lambda: None, 0.3, clock)
-    assert target.quiet, "nobody has come"
-    target.gate("target-dml_0")
-    assert not target.quiet
-    clock.advance(QUIET_SECONDS + 1)
-    assert target.quiet
-    target.close()
+    sink = MemoryTarget(pchannels=1)
+    with closing(Target("heard", Replicated(sink), sink, gates, lambda: None, 0.3, clock)) as target:
+        assert target.quiet, "nobody has come"
+        target.gate(PCHANNEL)
+        assert not target.quiet
+        clock.advance(QUIET_SECONDS + 1)
+        assert target.quiet
 
 
 def test_a_quiet_target_ticks_less_often(state: State) -> None:
-    """In one ticker with a busy one: every tick has to gain twice as much, so as much is missing."""
+    """In one ticker with a busy one, beside a source that comes as much further from beat to beat as a tick has to
+    gain: the quiet one is asked about and ticked at every second beat only, and each tick of it gains twice as much.
+    """
     least: dict[str, int | None] = {}
+    source_at = NOW
 
     class Noted(Gates):
         def rounds(self, requests: Sequence[Request]) -> list[Round]:
             least.update((request.target, request.least_advance) for request in requests)
             return super().rounds(requests)
 
+    def beat() -> list[Target]:
+        nonlocal source_at
+        source_at = Tso.of(source_at.ms + LEAST_ADVANCE_MS)
+        return targets
+
+    def gains(name: str) -> list[int]:
+        return [after.ms - before.ms for before, after in pairwise(sinks[name].ticks(PCHANNEL))]
+
     gates = Noted(state.client, state.keys, "worker")
     clocks = {"quiet": ManualClock(), "busy": ManualClock()}
+    sinks = {name: MemoryTarget(pchannels=1) for name in clocks}
     targets = [
-        Target(name, Replicated(each := Heard()), each, gates, lambda: None, 0.3, clock)
+        Target(name, Replicated(sinks[name]), sinks[name], gates, lambda: None, 0.3, clock)
         for name, clock in clocks.items()
     ]
-    for number, target in enumerate(targets):
-        claim = state.claimed(state.vchannel(number), "worker")
-        member = Member(Lease(claim, ManualClock(), 0.0), "p", NOW, lambda: None, lambda _: None, lambda: None)
-        target.gate("target-dml_0").enter(member)
-    clocks["quiet"].advance(QUIET_SECONDS + 1)
-    ticker = Ticker(gates, lambda: targets, lambda _target: ())
-    ticker.start()
-    deadline = time.monotonic() + PATIENCE
-    while len(least) < len(targets):
-        assert time.monotonic() < deadline, "nobody ticks"
-        time.sleep(0.01)
-    ticker.close()
-    assert least == {"busy": LEAST_ADVANCE_MS, "quiet": LEAST_ADVANCE_MS * QUIET_BEATS}
+    ticker = Ticker(gates, beat, lambda _target: ())
+    try:
+        for number, target in enumerate(targets):
+            _enter(target, state.claimed(state.vchannel(number), "worker"), lambda: source_at)
+        clocks["quiet"].advance(QUIET_SECONDS + 1)
+        ticker.start()
+        until(lambda: LEAST_ADVANCE_MS in gains("busy") and len(gains("quiet")) > 1)
+        assert min(gains("quiet")) >= LEAST_ADVANCE_MS * QUIET_BEATS
+        assert least == {"busy": LEAST_ADVANCE_MS, "quiet": LEAST_ADVANCE_MS * QUIET_BEATS}
+    finally:
+        ticker.close()
+        for target in targets:
+            target.close()
+
+
+def _enter(target: Target, claim: Claim, source_at: Callable[[], Tso]) -> None:
+    """An idle vchannel, which is always as far as its source."""
+
+    def idle() -> Mark:
+        return Mark(source_at(), Position("p", b"", source_at()))
+
+    clock = ManualClock()
+    lease = Lease(claim, clock, clock.monotonic())
+    target.gate(PCHANNEL).enter(Member(lease, "p", NOW, idle, lambda _: None, lambda: None))
 
 
 def test_a_target_that_hangs_silences_no_other(state: State, silent: Silent) -> None:
@@ -110,11 +139,15 @@ def test_a_target_that_hangs_silences_no_other(state: State, silent: Silent) -> 
         for name, each in {"silent": silent, "heard": heard}.items()
     ]
     Workers(state.client, state.keys).report_source_clock(NOW, 0.0)
-    ticker = Ticker(gates, lambda: targets, lambda _target: ["target-dml_0"])
-    ticker.start()
-    assert silent.asked.wait(PATIENCE)
-    for _ in range(3):
-        assert heard.ticked.acquire(timeout=PATIENCE)
-    assert not silent.let_go.is_set()
-    silent.let_go.set()
-    ticker.close()
+    ticker = Ticker(gates, lambda: targets, lambda _target: [PCHANNEL])
+    try:
+        ticker.start()
+        assert silent.asked.wait(PATIENCE)
+        for _ in range(3):
+            assert heard.ticked.acquire(timeout=PATIENCE)
+        assert not silent.let_go.is_set()
+    finally:
+        silent.let_go.set()
+        ticker.close()
+        for target in targets:
+            target.close()

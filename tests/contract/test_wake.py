@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from cdc_core.coordination.wake import WakeBus
+from tests.contract.guarded import until
 from tests.contract.state import State
 
 pytestmark = pytest.mark.contract
@@ -31,15 +33,14 @@ class Heard:
 @pytest.fixture
 def bus(state: State) -> Iterator[WakeBus]:
     """Listening already."""
-    bus, heard = WakeBus(state.client, state.keys.wake), Heard()
-    end = bus.listen(heard)
-    bus.start()
-    while state.client.publish(state.keys.wake, "begin") == 0:
-        pass
-    heard.next()
-    end()
-    yield bus
-    bus.close()
+    heard = Heard()
+    with closing(WakeBus(state.client, state.keys.wake)) as bus:
+        end = bus.listen(heard)
+        bus.start()
+        until(lambda: state.client.publish(state.keys.wake, "begin"))
+        heard.next()
+        end()
+        yield bus
 
 
 def test_who_listens_for_one_message_gets_no_other(bus: WakeBus) -> None:
