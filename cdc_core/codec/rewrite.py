@@ -62,6 +62,13 @@ def row_timestamps(message: Message) -> tuple[Tso, ...]:
     return tuple(Tso(value) for value in sorted(set(timestamps.decoded(head.timestamp_chunks(message.payload)))))
 
 
+def row_count(message: Message) -> int:
+    """Of an insert or delete, all whose timestamps are equal as a rule; an import carries none."""
+    if message.kind is Kind.IMPORT:
+        return 0
+    return len(timestamps.decoded(head.timestamp_chunks(message.payload)))
+
+
 def partitions_of(message: Message) -> tuple[int, ...]:
     """Those that an import names, by the source's ids."""
     return tuple(msg_pb2.ImportMsg.FromString(message.payload).partitionIDs)

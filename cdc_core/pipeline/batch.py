@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def row_count(self) -> int:
-        return sum(len(rewrite.row_timestamps(row.message)) for row in self.rows)
+        return sum(rewrite.row_count(row.message) for row in self.rows)
 
     @cached_property
     def stamps(self) -> tuple[Tso, ...]:

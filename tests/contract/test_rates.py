@@ -58,7 +58,6 @@ def test_nothing_is_saved_up_and_nothing_stays(rates: Rates, state: State) -> No
     check_left(second, 60, began)
 
 
-@pytest.mark.xfail(strict=False, reason="Batch.row_count counts the rows of one timestamp as one")
 @pytest.mark.usefixtures("small_limits")
 def test_a_task_keeps_its_limit_and_loses_nothing(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given rows of two tasks that wait at their source, then at no time have more of one's come to the target than its

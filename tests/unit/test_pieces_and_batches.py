@@ -158,7 +158,6 @@ def test_the_intent_names_the_end_of_the_range_and_the_rule() -> None:
         range_end(other)
 
 
-@pytest.mark.xfail(reason="Batch.row_count counts the rows of one timestamp as one")
 def test_rows_are_counted_one_by_one() -> None:
     """A source gives all rows of an insert one timestamp; rate limits count rows."""
     rows = [parsed(message.SerializeToString()) for message in (simple_insert([1, 2, 3], T), delete([4, 5], T))]
