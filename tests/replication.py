@@ -63,6 +63,15 @@ class Replication:
         self.api.delete(task, ignore_not_found=True)
         await_that(lambda: not self.state.sismember(Keys().tasks, task), "the task is forgotten")
 
+    def revive(self) -> None:
+        """Start again what has ended by itself: a 2.3.5 does, now and then, when a collection is dropped (seen: a panic
+        of its data node).
+        """
+        for server in (self.stack.source, self.stack.target):
+            if not server.alive:
+                print(f"{server.name} has ended by itself and is started again")  # noqa: T201
+                server.start().wait_ready()
+
     def at_rest(self, task: str) -> None:
         """Wait until nothing of a paused task runs any more."""
         store = ChannelStore(self.state, Keys())

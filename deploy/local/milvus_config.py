@@ -118,6 +118,8 @@ def _common(options: MilvusOptions, data: Path) -> dict[str, Any]:
         "common.security.authorizationEnabled": options.authorization,
         "common.session.ttl": options.session_ttl,
         "rootCoord.dmlChannelNum": options.dml_channels,
+        # What a 2.3.5 deletes while a compaction of its segment ends comes back: "save to dropped segment" (seen).
+        "dataCoord.compaction.enableAutoCompaction": False,
         "localStorage.path": str(data / "storage"),
         "log.level": options.log_level,
         "log.file.rootPath": "",

@@ -31,6 +31,7 @@ def _invariants(request: pytest.FixtureRequest) -> Iterator[None]:
     replication: Replication | None = None
     if "replication" in request.fixturenames:
         replication = request.getfixturevalue("replication")
+        replication.revive()
     yield
     if replication is not None:
         replication.keeps_the_invariants()
