@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 SCHEME = "sentinel"
@@ -39,15 +38,9 @@ class SentinelAddress:
 
     @property
     def broker_url(self) -> str:
-        """A Sentinel each, as Celery wants it; the master's name it is told apart (`celery_broker`)."""
+        """A Sentinel each, as Celery wants it; the master's name it is told apart (`BrokerAddress`)."""
         user = f"{quote(self.username, '')}:{quote(self.password, '')}@" if self.username or self.password else ""
         return ";".join(f"{SCHEME}://{user}{host}:{port}/{self.database}" for host, port in self.nodes)
-
-
-def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
-    """The URL of a broker as Celery wants it, and what its transport options need besides."""
-    watched = SentinelAddress.parse(url)
-    return (watched.broker_url, {"master_name": watched.master}) if watched else (url, {})
 
 
 def _node(text: str) -> tuple[str, int]:

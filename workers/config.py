@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from kombu.entity import Queue
 
+from cdc_core.broker_address import BrokerAddress
 from cdc_core.names import BROKER_PREFIX, COMMON_QUEUE, worker_queue
-from cdc_core.sentinel_address import SCHEME, celery_broker
+from cdc_core.sentinel_address import SCHEME
 from cdc_core.settings import Settings
 
 TICKET_SECONDS = 30
@@ -23,9 +24,10 @@ _TRANSPORTS = {
 
 def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
     """For the worker incarnation `worker`."""
-    broker_url, besides = celery_broker(settings.broker_url)
+    broker = BrokerAddress.parse(settings.broker_url)
     return {
-        "broker_url": broker_url,
+        "broker_url": broker.url,
+        "broker_use_ssl": broker.tls,
         "broker_transport": _transport(settings.broker_url),
         "broker_transport_options": {
             "socket_timeout": 10,
@@ -33,7 +35,7 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "global_keyprefix": BROKER_PREFIX,
-            **besides,
+            **broker.options,
         },
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
