@@ -128,3 +128,38 @@ def test_a_server_whose_name_ends_like_a_file_has_a_scheme_or_a_port() -> None:
     for uri in ("http://films.db", "films.db:19530"):
         made = spec(milvus_connect_param={"uri": uri}, collection_infos=[{"name": "a"}])
         assert made.target.identity == "films.db:19530"
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ({"collection_infos": [{"name": f"c{n}"} for n in range(10_001)]}, "collection_infos: 10,001 collections"),
+        (
+            {"db_collections": {f"d{n}": [{"name": f"c{m}"} for m in range(200)] for n in range(51)}},
+            "db_collections: 10,200 collections, expected 10,000 at most; make several tasks",
+        ),
+        ({"db_collections": {"*": [{"name": f"c{n}"} for n in range(501)]}}, r"501 names with \*, expected 500"),
+        ({"db_collections": {f"d{n}": [{"name": "*"}] for n in range(501)}}, r"501 names with \*, expected 500"),
+        (
+            {"collection_infos": [{"name": f"c{n}", "positions": dict.fromkeys("ab", "")} for n in range(5_001)]},
+            "collection_infos: 10,002 positions, expected 10,000",
+        ),
+        (
+            {
+                "collection_infos": [{"name": "*"}],
+                "name_mapping": [
+                    {"source_db": "d", "target_db": "e", "collection_mapping": {str(n): "x" for n in range(10_000)}}
+                ],
+            },
+            "name_mapping: 10,001 names, expected 10,000",
+        ),
+    ],
+)
+def test_a_request_names_so_many_and_no_more(data: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(RefusedError, match=complaint):
+        spec(**data)
+
+
+def test_thousands_of_names_are_taken() -> None:
+    made = spec(collection_infos=[{"name": f"c{number}"} for number in range(10_000)])
+    assert len(made.selectors["default"]) == 10_000
