@@ -282,6 +282,8 @@ def _kafka_problems(connect: KafkaConnect) -> Iterator[str]:
     for key, value in (("address", connect.address), ("topic", connect.topic)):
         if not value:
             yield f"{key}: expected with the other of address and topic"
+    if connect.address:
+        yield from _server_problems(connect)
     if connect.topic and (not _TOPIC.fullmatch(connect.topic) or connect.topic in (".", "..")):
         yield f"topic: {shortened(connect.topic)!r} is none; expected up to 249 of the characters A-Z a-z 0-9 . _ -"
     sasl = connect.sasl
@@ -293,6 +295,16 @@ def _kafka_problems(connect: KafkaConnect) -> Iterator[str]:
     ):
         if connect.enable_sasl and value not in ("", *words):
             yield f"sasl.{key}: {shortened(value)!r} is none; expected {' or '.join(words)}"
+
+
+def _server_problems(connect: KafkaConnect) -> Iterator[str]:
+    if "@" in connect.address:
+        yield "address: credentials do not belong into it; use enable_sasl, sasl.username and sasl.password"
+        return
+    try:
+        _ = connect.servers
+    except ValueError:
+        yield "address: expected host:port[,host:port], each port from 1 to 65535 (9092 where there is none)"
 
 
 def _repeated(names: list[str]) -> list[str]:

@@ -163,3 +163,38 @@ def test_a_request_names_so_many_and_no_more(data: dict[str, Any], complaint: st
 def test_thousands_of_names_are_taken() -> None:
     made = spec(collection_infos=[{"name": f"c{number}"} for number in range(10_000)])
     assert len(made.selectors["default"]) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("u:secretpw@h:1", "address: credentials do not belong into it; use enable_sasl"),
+        ("h:1,u:secretpw@h:1", "address: credentials do not belong into it"),
+        (",", "expected host:port"),
+        ("h:1,", "expected host:port"),
+        ("h:1\0", "expected host:port"),
+        ("h\n:1", "expected host:port"),
+        ("h g:1", "expected host:port"),
+        ("h:99999", "expected host:port"),
+        ("h:0", "expected host:port"),
+        ("h:", "expected host:port"),
+        (":1", "expected host:port"),
+        ("h:secretpw", "expected host:port"),
+        ("SASL_SSL://h:1", "expected host:port"),
+        ("h:1/path", "expected host:port"),
+        ("h:1?secretpw", "expected host:port"),
+    ],
+)
+def test_an_address_of_kafka_that_is_none(address: str, complaint: str) -> None:
+    kafka = {"milvus_connect_param": {}, "kafka_connect_param": {"address": address, "topic": "t"}}
+    with pytest.raises(RefusedError, match=f"kafka_connect_param.*{complaint}") as caught:
+        spec(**kafka, collection_infos=[{"name": "a"}])
+    assert "secretpw" not in str(caught.value)
+
+
+def test_a_kafka_is_one_in_all_spellings_of_its_address() -> None:
+    def identity(address: str) -> str:
+        kafka = {"milvus_connect_param": {}, "kafka_connect_param": {"address": address, "topic": "t"}}
+        return spec(**kafka, collection_infos=[{"name": "a"}]).target.identity
+
+    assert identity("h, [::1]:1") == identity("[::1]:1,H:9092,h") == "[::1]:1,h:9092/t"
