@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -241,6 +241,9 @@ def _milvus_problems(connect: MilvusConnect) -> Iterator[str]:
         if value < 0:
             yield f"{name}: is below zero"
     dial = connect.dial_config
+    for name, text in asdict(dial).items():
+        if not text.isprintable():
+            yield f"dial_config.{name}: {shortened(text)!r} has characters that cannot be printed"
     two_way = (dial.ca_pem_path, dial.client_pem_path, dial.client_key_path)
     if any(two_way) and not all(two_way):
         yield "dial_config: expected ca_pem_path, client_pem_path and client_key_path together (two-way TLS)"
@@ -270,6 +273,8 @@ def _address_problems(connect: MilvusConnect) -> Iterator[str]:
 
 def _file_problems(connect: MilvusConnect) -> Iterator[str]:
     """Of a Milvus Lite, which knows no users and no TLS."""
+    if not connect.file.isprintable():
+        yield "uri: the name of the file has characters that cannot be printed"
     if connect.sink is not SinkKind.SDK:
         yield 'uri: is a file of Milvus Lite, which is no standby; give "extension": {"sink": "sdk"} with it'
     dial = connect.dial_config

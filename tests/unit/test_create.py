@@ -198,3 +198,19 @@ def test_a_kafka_is_one_in_all_spellings_of_its_address() -> None:
         return spec(**kafka, collection_infos=[{"name": "a"}]).target.identity
 
     assert identity("h, [::1]:1") == identity("[::1]:1,H:9092,h") == "[::1]:1,h:9092/t"
+
+
+@pytest.mark.parametrize("name", ["server_pem_path", "server_name"])
+def test_a_path_that_cannot_be_printed_is_none(name: str) -> None:
+    for text in ("/ca\0.pem", "/ca\n.pem"):
+        with pytest.raises(RefusedError, match=f"dial_config.{name}: .* cannot be printed"):
+            spec(milvus_connect_param={"uri": "h:1", "dial_config": {name: text}}, collection_infos=[{"name": "a"}])
+
+
+def test_a_file_of_milvus_lite_whose_name_cannot_be_printed_is_none() -> None:
+    with pytest.raises(RefusedError, match="uri: the name of the file"):
+        spec(
+            milvus_connect_param={"uri": "/films\0.db"},
+            extension={"sink": "sdk"},
+            collection_infos=[{"name": "a"}],
+        )
