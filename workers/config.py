@@ -28,7 +28,7 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
     return {
         "broker_url": broker.url,
         "broker_use_ssl": broker.tls,
-        "broker_transport": _transport(settings.broker_url),
+        "broker_transport": _TRANSPORTS[urlsplit(settings.broker_url).scheme],
         "broker_transport_options": {
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
@@ -62,8 +62,3 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
         "event_queue_ttl": 60,
         "event_queue_expires": 120,
     }
-
-
-def _transport(url: str) -> str | None:
-    """None is what the URL says."""
-    return _TRANSPORTS.get(urlsplit(url).scheme)

@@ -218,8 +218,8 @@ def _host_and_port(text: str, expected: str) -> tuple[str, int | None]:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ValueError(f"no address ({error}); {expected}") from None
+    except ValueError:  # its message repeats what is in the port's place, perhaps a password
+        raise ValueError(f"no address; {expected}") from None
     if not host or parts.path.strip("/") or parts.query or parts.fragment or port == 0 or _has_blank(host):
         raise ValueError(f"no address; {expected}")
     return host, port

@@ -200,6 +200,12 @@ def test_a_kafka_is_one_in_all_spellings_of_its_address() -> None:
     assert identity("h, [::1]:1") == identity("[::1]:1,H:9092,h") == "[::1]:1,h:9092/t"
 
 
+def test_a_password_in_the_place_of_a_port_is_not_repeated() -> None:
+    with pytest.raises(RefusedError, match=r"milvus_connect_param\.uri: no address") as caught:
+        spec(milvus_connect_param={"uri": "http://root:secretpw"}, collection_infos=[{"name": "a"}])
+    assert "secretpw" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["server_pem_path", "server_name"])
 def test_a_path_that_cannot_be_printed_is_none(name: str) -> None:
     for text in ("/ca\0.pem", "/ca\n.pem"):
