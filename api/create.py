@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -240,6 +241,9 @@ def _milvus_problems(connect: MilvusConnect) -> Iterator[str]:
         if value < 0:
             yield f"{name}: is below zero"
     dial = connect.dial_config
+    for name, text in asdict(dial).items():
+        if not text.isprintable():
+            yield f"dial_config.{name}: {shortened(text)!r} has characters that cannot be printed"
     two_way = (dial.ca_pem_path, dial.client_pem_path, dial.client_key_path)
     if any(two_way) and not all(two_way):
         yield "dial_config: expected ca_pem_path, client_pem_path and client_key_path together (two-way TLS)"
@@ -269,6 +273,8 @@ def _address_problems(connect: MilvusConnect) -> Iterator[str]:
 
 def _file_problems(connect: MilvusConnect) -> Iterator[str]:
     """Of a Milvus Lite, which knows no users and no TLS."""
+    if not connect.file.isprintable():
+        yield "uri: the name of the file has characters that cannot be printed"
     if connect.sink is not SinkKind.SDK:
         yield 'uri: is a file of Milvus Lite, which is no standby; give "extension": {"sink": "sdk"} with it'
     dial = connect.dial_config
@@ -281,6 +287,8 @@ def _kafka_problems(connect: KafkaConnect) -> Iterator[str]:
     for key, value in (("address", connect.address), ("topic", connect.topic)):
         if not value:
             yield f"{key}: expected with the other of address and topic"
+    if connect.address:
+        yield from _server_problems(connect)
     if connect.topic and (not _TOPIC.fullmatch(connect.topic) or connect.topic in (".", "..")):
         yield f"topic: {shortened(connect.topic)!r} is none; expected up to 249 of the characters A-Z a-z 0-9 . _ -"
     sasl = connect.sasl
@@ -294,5 +302,15 @@ def _kafka_problems(connect: KafkaConnect) -> Iterator[str]:
             yield f"sasl.{key}: {shortened(value)!r} is none; expected {' or '.join(words)}"
 
 
+def _server_problems(connect: KafkaConnect) -> Iterator[str]:
+    if "@" in connect.address:
+        yield "address: credentials do not belong into it; use enable_sasl, sasl.username and sasl.password"
+        return
+    try:
+        _ = connect.servers
+    except ValueError:
+        yield "address: expected host:port[,host:port], each port from 1 to 65535 (9092 where there is none)"
+
+
 def _repeated(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)

@@ -7,14 +7,20 @@ from http import HTTPStatus
 
 from cdc_core.errors import CdcError
 
+MOST_PROBLEMS = 20
+_MOST_TEXT = 2_000
+"""Characters of one; some name what they are about in full."""
+
 
 class RefusedError(CdcError):
     """The request cannot be done as it is, and the client can tell why: code 400."""
 
     @classmethod
     def of(cls, problems: Iterable[str]) -> RefusedError:
-        """All that is wrong, at once."""
-        return cls("; ".join(problems))
+        """What is wrong, at once, as far as one can read it: a request may have a mistake in every line."""
+        told = [shortened(problem, _MOST_TEXT) for problem in problems]
+        more = [f"and {len(told) - MOST_PROBLEMS:,} more"] if len(told) > MOST_PROBLEMS else []
+        return cls("; ".join([*told[:MOST_PROBLEMS], *more]))
 
 
 class TooLargeError(RefusedError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from threading import BoundedSemaphore
 from typing import Any
 
 from api.errors import shortened
@@ -20,6 +21,8 @@ from cdc_core.telemetry.logging import LEVELS, set_level
 _LARGEST = 1_000_000
 _ANSWER_SECONDS = 30.0
 """A catalog looks at a few hundred collections a second."""
+_MOST_ASKING = 4
+"""Of the 16 threads that answer requests (api/gunicorn.py): each that waits is one less for all others."""
 
 
 class _WrongError(Exception):
@@ -34,6 +37,7 @@ class Maintenance:
         self._store = store
         self._requests = requests
         self._clock = clock
+        self._asking = BoundedSemaphore(_MOST_ASKING)
         self._operations: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
             "set_log_level": _texting(self._set_log_level),
             "set_force_log_msg": _texting(self._set_force_log_msg),
@@ -79,13 +83,21 @@ class Maintenance:
             raise _WrongError(f"not found the task, task_id: {shortened(task_id)}")
         if task.desired is not Desired.RUNNING:
             raise _WrongError(f"the task {task_id} is paused: resume it, then reconcile")
-        answer = self._requests.ask(task_id, json.dumps({"dry_run": dry_run}), _ANSWER_SECONDS)
+        answer = self._ask(task_id, json.dumps({"dry_run": dry_run}))
         if answer is None:
             raise _WrongError(
                 f"the task {task_id} gave no answer in {_ANSWER_SECONDS:.0f} s: see its reason, and the workers"
             )
         found = json.loads(answer)
         return {"State": f"{len(found)} differences {'found' if dry_run else 'looked after'}", "differences": found}
+
+    def _ask(self, task_id: str, question: str) -> str | None:
+        if not self._asking.acquire(blocking=False):
+            raise _WrongError(f"{_MOST_ASKING} tasks are being reconciled already, too many at once: try again")
+        try:
+            return self._requests.ask(task_id, question, _ANSWER_SECONDS)
+        finally:
+            self._asking.release()
 
 
 def _texting(run: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

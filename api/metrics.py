@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -40,9 +40,7 @@ class _Tasks(Collector):
         ids = [task.id for task in tasks]
         yield _by_state(tasks)
         letters = CounterMetricFamily("cdc_dead_letters", "Messages of the source that cannot be read", labels=["task"])
-        for task, count in self._store.dead_letters.counts(ids).items():
-            letters.add_metric([task], count)
-        yield letters
+        yield _by_task(letters, self._store.dead_letters.counts(ids))
         near = GaugeMetricFamily(
             "cdc_retention_near",
             "1 where the queue's retention comes near an unread checkpoint",
@@ -53,12 +51,18 @@ class _Tasks(Collector):
                 near.add_metric([task, pchannel], 1)
         yield near
         missing = GaugeMetricFamily("cdc_slots_missing", "Vchannels that no worker has a slot for", labels=["task"])
-        for task, count in (dict.fromkeys(ids, 0) | self._shortage.of(ids)).items():
-            missing.add_metric([task], count)
-        yield missing
+        yield _by_task(missing, dict.fromkeys(ids, 0) | self._shortage.of(ids))
+        troubled = GaugeMetricFamily("cdc_channels_in_trouble", "Channels that stopped, or wait", labels=["task"])
+        yield _by_task(troubled, {task: len(found) for task, found in self._store.troubles(ids).items()})
         late = CounterMetricFamily("cdc_late_writes", "Records refused because their worker's lease was over")
         late.add_metric([], self._store.late_writes.total)
         yield late
+
+
+def _by_task(family: CounterMetricFamily | GaugeMetricFamily, counts: Mapping[str, int]) -> Metric:
+    for task, count in counts.items():
+        family.add_metric([task], count)
+    return family
 
 
 def _by_state(tasks: list[Task]) -> Metric:

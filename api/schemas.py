@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load
 from marshmallow.validate import Range
 
 from api.errors import RefusedError, shortened
+from api.limits import too_many
 
 _INT32 = 2**31 - 1
 
@@ -129,6 +130,15 @@ class CreateSchema(Shape):
     on_undecodable = fields.String()
     validate_only = Flag()
     """Ours: look whether it would work, make nothing."""
+
+    @pre_load
+    def _within_limits(self, data: Any, **_: Any) -> Any:
+        problems: dict[str, list[str]] = {}
+        for field, problem in too_many(data) if isinstance(data, dict) else ():
+            problems.setdefault(field, []).append(problem)
+        if problems:
+            raise ValidationError(problems)
+        return data
 
 
 class TaskSchema(Shape):

@@ -6,8 +6,8 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from cdc_core.broker_address import BrokerAddress
 from cdc_core.names import BROKER_PREFIX, CATALOG_TASK, COMMON_QUEUE
-from cdc_core.sentinel_address import celery_broker
 
 TICKET_SECONDS = 30
 """A ticket nobody took expires; the reconciler issues another."""
@@ -19,16 +19,17 @@ class Tickets:
     """A Celery producer. Thread-safe."""
 
     def __init__(self, broker_url: str) -> None:
-        url, besides = celery_broker(broker_url)
-        self._app = Celery("cdc-api", broker=url)
+        broker = BrokerAddress.parse(broker_url)
+        self._app = Celery("cdc-api", broker=broker.url)
         self._app.conf.update(
             task_ignore_result=True,
+            broker_use_ssl=broker.tls,
             broker_connection_timeout=2,
             broker_transport_options={
                 "socket_timeout": 2,
                 "socket_connect_timeout": 2,
                 "global_keyprefix": BROKER_PREFIX,
-                **besides,
+                **broker.options,
             },
             redis_socket_timeout=2,
             redis_socket_connect_timeout=2,

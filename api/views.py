@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from cdc_core.coordination.dead_letters import DeadLetterList
@@ -17,6 +18,8 @@ from cdc_core.preflight.check import Report
 
 MOST_NAMES = 5
 """Of channels with one trouble: a source that is away is that of thousands."""
+MOST_TROUBLES = 5
+"""Of one task: each of thousands of channels may have its own."""
 
 
 def task_view(task: Task, troubles: Mapping[str, str]) -> dict[str, Any]:
@@ -136,11 +139,13 @@ def _position(collection_id: int, channel: str, position: Position) -> dict[str,
 
 
 def _reason(troubles: Mapping[str, str]) -> str:
-    """Each trouble once, with the channels that have it, or a few of them."""
+    """Each trouble once, with the channels that have it, or a few of them; not more of either than one can read."""
     channels: dict[str, list[str]] = {}
     for channel, text in sorted(troubles.items()):
         channels.setdefault(text, []).append(channel)
-    return "; ".join(f"{_listed(names)}: {text}" for text, names in channels.items())
+    told = [f"{_listed(names)}: {text}" for text, names in islice(channels.items(), MOST_TROUBLES)]
+    more = len(channels) - MOST_TROUBLES
+    return "; ".join([*told, f"and {more:,} more troubles"] if more > 0 else told)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from cdc_core.model.connect import Endpoint
 
 SCHEME = "sentinel"
 EXPECTED = "sentinel://[user:password@]host:port[,host:port]/database?master=name"
@@ -24,34 +25,29 @@ class SentinelAddress:
     @classmethod
     def parse(cls, text: str) -> SentinelAddress | None:
         """None when it is of another kind. :raises ValueError: says what was expected."""
-        parts = urlsplit(text)
-        if parts.scheme != SCHEME:
+        if text.partition(":")[0].lower() != SCHEME:
             return None
-        credentials, _, hosts = parts.netloc.rpartition("@")
-        username, _, password = credentials.partition(":")
-        options = parse_qs(parts.query)
-        (master,) = options.pop("master", [""])
-        database = parts.path.strip("/") or "0"
-        if not master or options or not database.isdecimal():
+        try:
+            parts = urlsplit(text)
+            credentials, _, hosts = parts.netloc.rpartition("@")
+            nodes = tuple(_node(host) for host in hosts.split(","))
+            options = parse_qs(parts.query, strict_parsing=True)
+            (master,) = options.pop("master")
+            database = int(parts.path.strip("/") or "0")
+        except (ValueError, KeyError):  # what they say repeats the text, and a password may be in it
+            raise ValueError(f"expected {EXPECTED}") from None
+        if options or parts.fragment or database < 0:
             raise ValueError(f"expected {EXPECTED}")
-        nodes = tuple(_node(host) for host in hosts.split(","))
-        return cls(nodes, master, int(database), unquote(username), unquote(password))
+        username, _, password = credentials.partition(":")
+        return cls(nodes, master, database, unquote(username), unquote(password))
 
     @property
     def broker_url(self) -> str:
-        """A Sentinel each, as Celery wants it; the master's name it is told apart (`celery_broker`)."""
+        """A Sentinel each, as Celery wants it; the master's name it is told apart (`BrokerAddress`)."""
         user = f"{quote(self.username, '')}:{quote(self.password, '')}@" if self.username or self.password else ""
-        return ";".join(f"{SCHEME}://{user}{host}:{port}/{self.database}" for host, port in self.nodes)
-
-
-def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
-    """The URL of a broker as Celery wants it, and what its transport options need besides."""
-    watched = SentinelAddress.parse(url)
-    return (watched.broker_url, {"master_name": watched.master}) if watched else (url, {})
+        return ";".join(f"{SCHEME}://{user}{Endpoint(*node).address}/{self.database}" for node in self.nodes)
 
 
 def _node(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(_PORT))
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"expected {EXPECTED}")
-    return host, int(port)
+    node = Endpoint.bare(text, _PORT)
+    return node.host, node.port

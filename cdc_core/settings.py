@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -22,15 +22,12 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from cdc_core.errors import CdcError
 from cdc_core.model.connect import Endpoint
+from cdc_core.queue_address import QUEUES, check_queue_uri
+from cdc_core.redis_address import check_broker_url, check_state_url
 from cdc_core.reference_config import Given, ReferenceConfig
-from cdc_core.sentinel_address import EXPECTED, SentinelAddress
 
 PREFIX = "CDC_"
-
-_QUEUES = (
-    "kafka://host:port[,host:port], pulsar://host:port, pulsar+ssl://host:port, rocksmq:///directory or "
-    "nats://host:port"
-)
+_ENV_FILE = ".env"
 
 
 class SettingsError(CdcError):
@@ -45,38 +42,6 @@ def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError("expected host:port, e.g. 127.0.0.1:8444")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss", "unix") and not SentinelAddress.parse(text):
-        raise ValueError(
-            f"expected redis://[user:password@]host:port/database, rediss://..., unix://path or {EXPECTED}"
-        )
-    return text
-
-
-def _broker_url(text: str) -> str:
-    if not urlsplit(text).scheme:
-        raise ValueError(f"expected a Celery broker's URL, e.g. redis://127.0.0.1:6379/1, or {EXPECTED}")
-    SentinelAddress.parse(text)
-    return text
-
-
-def _queue_uri(text: str) -> str:
-    expected = f"expected {_QUEUES}"
-    scheme, _, rest = text.partition("://")
-    if scheme == "rocksmq":
-        if not rest.startswith("/"):
-            raise ValueError(f"{expected}; the directory of RocksMQ is absolute")
-        return text
-    if scheme not in ("kafka", "pulsar", "pulsar+ssl", "nats") or not rest:
-        raise ValueError(expected)
-    for server in rest.rstrip("/").rpartition("@")[2].split(","):
-        try:
-            _address(server)
-        except ValueError:
-            raise ValueError(expected) from None
     return text
 
 
@@ -147,7 +112,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
+        env_file=_ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -158,8 +123,8 @@ class Settings(BaseSettings):
     """The file that `CDC_CONFIG` names, the reference's cdc.yaml; the environment wins over it."""
 
     http_address: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8444"
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field("redis://127.0.0.1:6379/0", repr=False)
-    broker_url: Annotated[str, AfterValidator(_broker_url)] = Field("redis://127.0.0.1:6379/1", repr=False)
+    redis_url: Annotated[str, AfterValidator(check_state_url)] = Field("redis://127.0.0.1:6379/0", repr=False)
+    broker_url: Annotated[str, AfterValidator(check_broker_url)] = Field("redis://127.0.0.1:6379/1", repr=False)
 
     source_etcd_endpoints: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_endpoints), AfterValidator(_etcd_endpoints)
@@ -174,7 +139,7 @@ class Settings(BaseSettings):
     source_etcd_cert: File | None = None
     source_etcd_key: File | None = Field(None, validate_default=True)
     source_channel_prefix: Name = "by-dev"
-    source_mq: Annotated[str, AfterValidator(_queue_uri)] = Field(repr=False)
+    source_mq: Annotated[str, AfterValidator(check_queue_uri)] = Field(repr=False)
     source_kafka_username: str = ""
     source_kafka_password: SecretStr = Field(SecretStr(""), validate_default=True)
     source_kafka_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], BeforeValidator(_upper)] = (
@@ -193,13 +158,13 @@ class Settings(BaseSettings):
 
     worker_slots: int = Field(100, ge=1, le=10_000)
     """Channels that one worker process carries at most."""
-    unclear_seconds: float = Field(10.0, ge=0)
+    unclear_seconds: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False)
     """How long a call to the target whose outcome is unclear may live on there; ticks wait for it."""
     keepalive: bool = True
     """Ticks on every channel of the target, also when no task writes there."""
     default_partition_name: Name = "_default"
 
-    max_tasks: int = Field(100, ge=1)
+    max_tasks: int = Field(100, ge=1, le=10_000)
     max_name_length: int = Field(256, ge=1)
 
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_key)] | None = None
@@ -247,7 +212,8 @@ class Settings(BaseSettings):
     def ignored(self) -> tuple[str, ...]:
         """Names that were given, here or in the file, and mean nothing; for the log."""
         known = {f"{PREFIX}{name}".upper() for name in type(self).model_fields}
-        unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+        given = {*os.environ, *dotenv_values(_ENV_FILE, interpolate=False)}
+        unknown = sorted(name for name in given if name.upper().startswith(PREFIX) and name.upper() not in known)
         return (*unknown, *(self.config.ignored if self.config else ()))
 
     @field_validator("*", mode="wrap")
@@ -283,6 +249,26 @@ class Settings(BaseSettings):
         if protocol == "SSL" and user:
             raise ValueError(f"expected SASL_SSL, because {PREFIX}SOURCE_KAFKA_USERNAME is given")
         return protocol
+
+    @field_validator("source_etcd_cert", mode="after")
+    @classmethod
+    def _only_with_tls_of_etcd(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        """Else it would be left unused, and a password sent in the clear. (Its key comes with it, or not at all.)"""
+        tls, authority = info.data.get("source_etcd_tls", True), info.data.get("source_etcd_ca_cert", path)
+        endpoints = info.data.get("source_etcd_endpoints", ())
+        if path and not tls and not authority and not all(each.startswith("https://") for each in endpoints):
+            raise ValueError(
+                f"expected TLS with it: {PREFIX}SOURCE_ETCD_TLS=true, {PREFIX}SOURCE_ETCD_CA_CERT, "
+                f"or https:// in front of all {PREFIX}SOURCE_ETCD_ENDPOINTS"
+            )
+        return path
+
+    @field_validator("source_pulsar_ca_cert", mode="after")
+    @classmethod
+    def _only_with_tls_of_pulsar(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path and info.data.get("source_mq", "").startswith("pulsar://"):
+            raise ValueError(f"expected {PREFIX}SOURCE_MQ to be pulsar+ssl://host:port with it")
+        return path
 
     @field_validator("source_kafka_ca_cert", mode="after")
     @classmethod
@@ -349,5 +335,5 @@ _PARTNERS = {
 }
 
 _MISSING = {
-    "CDC_SOURCE_MQ": f"expected the source's queue: {_QUEUES}",
+    "CDC_SOURCE_MQ": f"expected the source's queue: {QUEUES}",
 }

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from kombu.entity import Queue
 
+from cdc_core.broker_address import BrokerAddress
 from cdc_core.names import BROKER_PREFIX, COMMON_QUEUE, worker_queue
-from cdc_core.sentinel_address import SCHEME, celery_broker
+from cdc_core.sentinel_address import SCHEME
 from cdc_core.settings import Settings
 
 TICKET_SECONDS = 30
@@ -23,17 +24,18 @@ _TRANSPORTS = {
 
 def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
     """For the worker incarnation `worker`."""
-    broker_url, besides = celery_broker(settings.broker_url)
+    broker = BrokerAddress.parse(settings.broker_url)
     return {
-        "broker_url": broker_url,
-        "broker_transport": _transport(settings.broker_url),
+        "broker_url": broker.url,
+        "broker_use_ssl": broker.tls,
+        "broker_transport": _TRANSPORTS[urlsplit(settings.broker_url).scheme],
         "broker_transport_options": {
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 10,
             "global_keyprefix": BROKER_PREFIX,
-            **besides,
+            **broker.options,
         },
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -60,8 +62,3 @@ def celery_config(settings: Settings, worker: str) -> dict[str, Any]:
         "event_queue_ttl": 60,
         "event_queue_expires": 120,
     }
-
-
-def _transport(url: str) -> str | None:
-    """None is what the URL says."""
-    return _TRANSPORTS.get(urlsplit(url).scheme)

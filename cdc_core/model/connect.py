@@ -38,6 +38,8 @@ class VectorFormat(StrEnum):
 _DEFAULT_PORTS = {"http": 19530, "tcp": 19530, "https": 443}
 _LITE = ".db"
 _EXPECTED = "expected http://host:port, https://host:port or host:port"
+_EXPECTED_BARE = "expected host:port, the port from 1 to 65535"
+_KAFKA_PORT = 9092
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,21 @@ class Endpoint:
             raise ValueError(f"an unknown scheme; {_EXPECTED}")
         if "@" in rest:
             raise ValueError("credentials do not belong into a uri; use username and password, or token")
-        try:
-            parts = urlsplit(f"//{rest}")
-            host, port = parts.hostname or "", parts.port
-        except ValueError as error:
-            raise ValueError(f"no address ({error}); {_EXPECTED}") from None
-        if not host or parts.path.strip("/") or parts.query or parts.fragment or port == 0 or _has_blank(host):
-            raise ValueError(f"no address; {_EXPECTED}")
+        host, port = _host_and_port(rest, _EXPECTED)
         return cls(host, _DEFAULT_PORTS[scheme] if port is None else port, scheme == "https")
+
+    @classmethod
+    def bare(cls, text: str, port: int) -> Endpoint:
+        """From `host:port`, or `host` and that port: no scheme, no path.
+
+        :raises ValueError: it is none; the message does not repeat it, credentials may be in it.
+        """
+        if "@" in text:
+            raise ValueError("credentials do not belong into an address")
+        if "/" in text or "\\" in text or text.endswith(":") or _has_blank(text):
+            raise ValueError(f"no address; {_EXPECTED_BARE}")
+        host, given = _host_and_port(text, _EXPECTED_BARE)
+        return cls(host, port if given is None else given)
 
     @property
     def address(self) -> str:
@@ -175,10 +184,18 @@ class KafkaConnect:
     vectors: VectorFormat = VectorFormat.ARRAY
 
     @property
+    def servers(self) -> tuple[Endpoint, ...]:
+        """:raises ValueError: one of them is no address."""
+        return tuple(Endpoint.bare(server.strip(), _KAFKA_PORT) for server in self.address.split(","))
+
+    @property
     def identity(self) -> str:
-        """What makes two tasks' targets the same one: `host:port,host:port/topic`."""
-        servers = sorted(server.strip().lower() for server in self.address.split(",") if server.strip())
-        return f"{','.join(servers)}/{self.topic}"
+        """What makes two tasks' targets the same one: `host:port,host:port/topic`, each server once."""
+        try:
+            servers = {server.address for server in self.servers}
+        except ValueError:  # a task that is older than the check of its address
+            servers = {server.strip().lower() for server in self.address.split(",") if server.strip()}
+        return f"{','.join(sorted(servers))}/{self.topic}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -195,6 +212,17 @@ class KafkaConnect:
 
 Connect = MilvusConnect | KafkaConnect
 """Any target."""
+
+
+def _host_and_port(text: str, expected: str) -> tuple[str, int | None]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # its message repeats what is in the port's place, perhaps a password
+        raise ValueError(f"no address; {expected}") from None
+    if not host or parts.path.strip("/") or parts.query or parts.fragment or port == 0 or _has_blank(host):
+        raise ValueError(f"no address; {expected}")
+    return host, port
 
 
 def _has_blank(text: str) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cdc_core.errors import CdcError
 from cdc_core.model.catalog import Catalog
 from cdc_core.model.task import ANY
 from cdc_core.preflight.check import Check, failed, failed_by, listed, not_looked_at, passed, warned
-from cdc_core.preflight.facts import Chosen, Place, SourceFacts, chosen
-from cdc_core.transform.filter import Pattern, Selection
+from cdc_core.preflight.facts import Place, SourceFacts, chosen
+from cdc_core.transform.filter import Selection
+from cdc_core.transform.pattern import Pattern, Patterns
 
 _ETCD_ADVICE = (
     "start the source's etcd, or set CDC_SOURCE_ETCD_ENDPOINTS (and its user, password and TLS files) to where it is"
@@ -66,7 +65,8 @@ def names(facts: SourceFacts, selection: Selection) -> Check:
     if isinstance(facts.catalog, CdcError):
         return not_looked_at("names", "the source's etcd did not answer")
     found = chosen(facts.catalog, selection)
-    missing = [pattern for pattern in selection.patterns if not _names_any(pattern, found)]
+    there = Patterns((Pattern(*each.key), None) for each in found)
+    missing = [pattern for pattern in selection.patterns if not any(there.meeting(pattern))]
     said = f"{len(found)} collections are selected now"
     if named := sorted(str(pattern) for pattern in missing if pattern.collection != ANY):
         return warned("names", f"{said}; not there yet: {listed(named)}", _NAMES_ADVICE)
@@ -104,10 +104,6 @@ def _pchannels(catalog: Catalog, selection: Selection) -> list[str]:
     """Of the selected collections, or of all when none is selected yet."""
     selected = [each.collection for each in chosen(catalog, selection)] or catalog.collections.values()
     return sorted({vchannel.pchannel for collection in selected for vchannel in collection.vchannels})
-
-
-def _names_any(pattern: Pattern, found: Sequence[Chosen]) -> bool:
-    return any(pattern.covers(Pattern(*each.key)) for each in found)
 
 
 def _strange_channels(catalog: Catalog, selection: Selection) -> list[str]:

@@ -2,41 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from cdc_core.model.task import ANY, CollectionSelector, TaskSpec
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Pattern:
-    """A database and a collection; `*` stands for any. Only a whole name is a wildcard, `a*` is not one."""
-
-    database: str
-    collection: str
-
-    def covers(self, other: Pattern) -> bool:
-        """Whether everything that `other` names is named by this one too."""
-        return self.database in (ANY, other.database) and self.collection in (ANY, other.collection)
-
-    def intersection(self, other: Pattern) -> Pattern | None:
-        """What both name; None when there is nothing."""
-        database = _common(self.database, other.database)
-        collection = _common(self.collection, other.collection)
-        return None if database is None or collection is None else Pattern(database, collection)
-
-    @property
-    def is_wildcard(self) -> bool:
-        return ANY in (self.database, self.collection)
-
-    def __str__(self) -> str:
-        return f"{self.database}.{self.collection}"
-
-
-def _common(one: str, other: str) -> str | None:
-    if one == ANY:
-        return other
-    return one if other in (ANY, one) else None
+from cdc_core.transform.pattern import Pattern, Patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +29,12 @@ class Selection:
 
     rules: tuple[tuple[Pattern, CollectionSelector], ...]
     excluded: tuple[Pattern, ...]
+    _selectors: dict[Pattern, CollectionSelector] = field(init=False, repr=False, compare=False)
+    _left_out: frozenset[Pattern] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_selectors", dict(reversed(self.rules)))  # the first of a name counts
+        object.__setattr__(self, "_left_out", frozenset(self.excluded))
 
     @classmethod
     def of(cls, spec: TaskSpec, others: Iterable[TaskSpec] = ()) -> Selection:
@@ -70,8 +46,8 @@ class Selection:
         ]
         rules.sort(key=lambda rule: (rule[0].database == ANY, rule[0].collection == ANY))
         own = cls(tuple(rules), tuple(Pattern(*names) for names in spec.excluded))
-        left_out = {pattern for other in others for pattern in own._overlap(cls.of(other))}
-        return cls(own.rules, tuple(sorted({*own.excluded, *left_out})))
+        older = [cls.of(other) for other in others]
+        return cls(own.rules, tuple(sorted({*own.excluded, *own._overlap(older)}))) if older else own
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -79,15 +55,13 @@ class Selection:
 
     def match(self, database: str, collection: str) -> CollectionSelector | None:
         """The entry that selects this collection: a name before `*`, a database's name before any database."""
-        wanted = Pattern(database, collection)
-        if any(pattern.covers(wanted) for pattern in self.excluded):
-            return None
-        return next((selector for pattern, selector in self.rules if pattern.covers(wanted)), None)
+        found = self._covering(Pattern(database, collection))
+        return self._selectors[found] if found else None
 
     def has_whole(self, database: str) -> bool:
         """Whether all collections of that database are selected, those to come too."""
         everything = Pattern(database, ANY)
-        return any(pattern.covers(everything) for pattern in self.patterns) and everything not in self.excluded
+        return any(pattern in self._selectors for pattern in everything.covering) and everything not in self._left_out
 
     def covers(self, other: Selection) -> bool:
         """Whether everything that `other` names is replicated by this one."""
@@ -98,19 +72,24 @@ class Selection:
         found = ((pattern, existing._covering(pattern)) for pattern in self.patterns)
         return tuple(Conflict(pattern, task_id, covering) for pattern, covering in found if covering)
 
-    def _covering(self, wanted: Pattern) -> Pattern | None:
-        if any(pattern.covers(wanted) for pattern in self.excluded):
-            return None
-        return next((pattern for pattern in self.patterns if pattern.covers(wanted)), None)
+    def leaves_out(self, wanted: Pattern) -> bool:
+        """Whether all of it is left to another task of the target."""
+        return not self._left_out.isdisjoint(wanted.covering)
 
-    def _overlap(self, existing: Selection) -> set[Pattern]:
-        """What both name, less what the existing one leaves out."""
-        common = {mine.intersection(theirs) for mine in self.patterns for theirs in existing.patterns}
-        return {
-            pattern
-            for pattern in common
-            if pattern and not any(excluded.covers(pattern) for excluded in existing.excluded)
-        }
+    def _covering(self, wanted: Pattern) -> Pattern | None:
+        if self.leaves_out(wanted):
+            return None
+        return next((pattern for pattern in wanted.covering if pattern in self._selectors), None)
+
+    def _overlap(self, others: Iterable[Selection]) -> Iterator[Pattern]:
+        """What others name, too, less what they leave out."""
+        own = Patterns((pattern, None) for pattern in self.patterns)
+        for other in others:
+            for theirs in other.patterns:
+                for mine, _ in own.meeting(theirs):
+                    common = mine.intersection(theirs)
+                    if common and not other.leaves_out(common):
+                        yield common
 
 
 def conflicts(spec: TaskSpec, others: Iterable[TaskSpec]) -> tuple[Conflict, ...]:

@@ -248,6 +248,23 @@ def test_maintenance(
     assert held == stored
 
 
+def test_who_waits_for_reconciles_leaves_threads_for_others(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no worker that would answer, then four wait, the fifth is told at once, and later it may, too."""
+    monkeypatch.setattr("api.maintenance._ANSWER_SECONDS", 3.0)
+    api.create("a", task_id="one")
+
+    def reconcile(_: int = 0) -> str:
+        answer = api.ask("maintenance", operation="reconcile", params={"task_id": "one"})
+        return str(answer["data"]["State"])
+
+    with ThreadPoolExecutor(5) as pool:
+        states = sorted(pool.map(reconcile, range(5)))
+    assert states[0] == "4 tasks are being reconciled already, too many at once: try again"
+    assert [state[:29] for state in states[1:]] == ["the task one gave no answer i"] * 4
+    monkeypatch.setattr("api.maintenance._ANSWER_SECONDS", 1.0)
+    assert reconcile().startswith("the task one gave no answer")
+
+
 # Conflicts
 
 

@@ -52,6 +52,18 @@ def test_what_is_wrong_with_a_task_is_counted(api: Api, state: redis.Redis) -> N
     assert not [labels for _, labels in _metrics(api) if "of_a" in labels]
 
 
+def test_a_collection_that_stopped_alone_is_counted(api: Api, state: redis.Redis) -> None:
+    """Its task runs on; only its channels tell."""
+    for name in ("a", "b"):
+        api.create(name, task_id=f"of_{name}")
+    for channel, fields in {"c1": {"stopped": "gone"}, "c2": {"reason": "away"}, "c3": {"epoch": "1"}}.items():
+        state.sadd("cdc:channels:of_a", channel)
+        state.hset(f"cdc:channel:of_a/{channel}", mapping=fields)
+    found = _metrics(api)
+    assert found["cdc_channels_in_trouble", ("of_a",)] == 2
+    assert found["cdc_channels_in_trouble", ("of_b",)] == 0
+
+
 def test_records_that_came_too_late_are_counted(api: Api, state: redis.Redis) -> None:
     assert _metrics(api)["cdc_late_writes_total", ()] == 0
     LateWrites(state, Keys()).count(3)

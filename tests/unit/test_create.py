@@ -128,3 +128,95 @@ def test_a_server_whose_name_ends_like_a_file_has_a_scheme_or_a_port() -> None:
     for uri in ("http://films.db", "films.db:19530"):
         made = spec(milvus_connect_param={"uri": uri}, collection_infos=[{"name": "a"}])
         assert made.target.identity == "films.db:19530"
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ({"collection_infos": [{"name": f"c{n}"} for n in range(10_001)]}, "collection_infos: 10,001 collections"),
+        (
+            {"db_collections": {f"d{n}": [{"name": f"c{m}"} for m in range(200)] for n in range(51)}},
+            "db_collections: 10,200 collections, expected 10,000 at most; make several tasks",
+        ),
+        ({"db_collections": {"*": [{"name": f"c{n}"} for n in range(501)]}}, r"501 names with \*, expected 500"),
+        ({"db_collections": {f"d{n}": [{"name": "*"}] for n in range(501)}}, r"501 names with \*, expected 500"),
+        (
+            {"collection_infos": [{"name": f"c{n}", "positions": dict.fromkeys("ab", "")} for n in range(5_001)]},
+            "collection_infos: 10,002 positions, expected 10,000",
+        ),
+        (
+            {
+                "collection_infos": [{"name": "*"}],
+                "name_mapping": [
+                    {"source_db": "d", "target_db": "e", "collection_mapping": {str(n): "x" for n in range(10_000)}}
+                ],
+            },
+            "name_mapping: 10,001 names, expected 10,000",
+        ),
+    ],
+)
+def test_a_request_names_so_many_and_no_more(data: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(RefusedError, match=complaint):
+        spec(**data)
+
+
+def test_thousands_of_names_are_taken() -> None:
+    made = spec(collection_infos=[{"name": f"c{number}"} for number in range(10_000)])
+    assert len(made.selectors["default"]) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("u:secretpw@h:1", "address: credentials do not belong into it; use enable_sasl"),
+        ("h:1,u:secretpw@h:1", "address: credentials do not belong into it"),
+        (",", "expected host:port"),
+        ("h:1,", "expected host:port"),
+        ("h:1\0", "expected host:port"),
+        ("h\n:1", "expected host:port"),
+        ("h g:1", "expected host:port"),
+        ("h:99999", "expected host:port"),
+        ("h:0", "expected host:port"),
+        ("h:", "expected host:port"),
+        (":1", "expected host:port"),
+        ("h:secretpw", "expected host:port"),
+        ("SASL_SSL://h:1", "expected host:port"),
+        ("h:1/path", "expected host:port"),
+        ("h:1?secretpw", "expected host:port"),
+    ],
+)
+def test_an_address_of_kafka_that_is_none(address: str, complaint: str) -> None:
+    kafka = {"milvus_connect_param": {}, "kafka_connect_param": {"address": address, "topic": "t"}}
+    with pytest.raises(RefusedError, match=f"kafka_connect_param.*{complaint}") as caught:
+        spec(**kafka, collection_infos=[{"name": "a"}])
+    assert "secretpw" not in str(caught.value)
+
+
+def test_a_kafka_is_one_in_all_spellings_of_its_address() -> None:
+    def identity(address: str) -> str:
+        kafka = {"milvus_connect_param": {}, "kafka_connect_param": {"address": address, "topic": "t"}}
+        return spec(**kafka, collection_infos=[{"name": "a"}]).target.identity
+
+    assert identity("h, [::1]:1") == identity("[::1]:1,H:9092,h") == "[::1]:1,h:9092/t"
+
+
+def test_a_password_in_the_place_of_a_port_is_not_repeated() -> None:
+    with pytest.raises(RefusedError, match=r"milvus_connect_param\.uri: no address") as caught:
+        spec(milvus_connect_param={"uri": "http://root:secretpw"}, collection_infos=[{"name": "a"}])
+    assert "secretpw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["server_pem_path", "server_name"])
+def test_a_path_that_cannot_be_printed_is_none(name: str) -> None:
+    for text in ("/ca\0.pem", "/ca\n.pem"):
+        with pytest.raises(RefusedError, match=f"dial_config.{name}: .* cannot be printed"):
+            spec(milvus_connect_param={"uri": "h:1", "dial_config": {name: text}}, collection_infos=[{"name": "a"}])
+
+
+def test_a_file_of_milvus_lite_whose_name_cannot_be_printed_is_none() -> None:
+    with pytest.raises(RefusedError, match="uri: the name of the file"):
+        spec(
+            milvus_connect_param={"uri": "/films\0.db"},
+            extension={"sink": "sdk"},
+            collection_infos=[{"name": "a"}],
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
 
 from cdc_core.model.connect import MilvusConnect
 from cdc_core.model.task import CollectionSelector, NameMapping, TaskSpec
+from cdc_core.transform.filter import conflicts, exclusions
 from cdc_core.transform.mapping import Names, mistakes, name_conflicts
 
 pytestmark = pytest.mark.unit
@@ -78,3 +80,20 @@ def test_mistakes(task: TaskSpec, complaint: str) -> None:
 def test_two_tasks_never_write_to_one_name(new: TaskSpec, other: TaskSpec, conflict: str) -> None:
     found = list(name_conflicts(new, [other]))
     assert [conflict in each for each in found] == ([True] if conflict else []), found
+
+
+def test_thousands_of_names_are_looked_at_in_a_moment() -> None:
+    """Of two tasks of one target, all of them mapped; and of wildcards, each once."""
+    count = 3_000
+    names = [f"c{number}" for number in range(count)]
+    mine = spec(to("d", "e", {name: f"x{name}" for name in names}), d=" ".join(names))
+    theirs = spec(to("f", "e", {name: f"y{name}" for name in names}), task="two", f=" ".join(names))
+    same = spec(to("f", "e", {name: f"x{name}" for name in names}), task="two", f=" ".join(names))
+    began = time.process_time()
+    assert list(mistakes(mine)) == []
+    assert list(name_conflicts(mine, [theirs])) == []
+    assert len(list(name_conflicts(mine, [same]))) == count
+    assert len(list(name_conflicts(spec(d="*"), [spec(to("f", "d"), task="two", f=" ".join(names))]))) == 1
+    assert exclusions(mine, [theirs]) == ()
+    assert conflicts(mine, [theirs]) == ()
+    assert time.process_time() - began < 5

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from cdc_core.model.position import Position
 from cdc_core.model.task import CollectionSelector, MilvusConnect, TaskSpec
-from cdc_core.transform.filter import Pattern, Selection, conflicts, exclusions
+from cdc_core.transform.filter import Selection, conflicts, exclusions
+from cdc_core.transform.pattern import Pattern
 
 pytestmark = pytest.mark.unit
 

@@ -181,14 +181,25 @@ def test_a_file_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, co
         ("HTTP_ADDRESS", "8444", "expected host:port"),
         ("HTTP_ADDRESS", "h:99999", "expected host:port"),
         ("REDIS_URL", "http://secret@h", "expected redis://"),
-        ("BROKER_URL", "secret", "expected a Celery broker's URL"),
+        ("BROKER_URL", "secret", "expected redis://"),
         ("SOURCE_ETCD_ENDPOINTS", "h", "expected host:port[,host:port]"),
         ("SOURCE_ETCD_ENDPOINTS", ",", "expected host:port[,host:port]"),
         ("SOURCE_ETCD_ROOT", "/a/", "expected a name"),
         ("SOURCE_ETCD_CA_CERT", "/nowhere/ca.pem", "does not exist on this host"),
         ("SOURCE_MQ", "kafka://h", "expected kafka://host:port"),
         ("SOURCE_MQ", "rocksmq://relative", "the directory of RocksMQ is absolute"),
+        ("SOURCE_MQ", "kafka://h:1,http://h:2", "expected kafka://host:port"),
+        ("SOURCE_MQ", "nats://h h:1", "expected kafka://host:port"),
+        ("SOURCE_MQ", "kafka://u:secret@h:1", "use CDC_SOURCE_KAFKA_USERNAME and CDC_SOURCE_KAFKA_PASSWORD"),
+        ("SOURCE_MQ", "kafka://h:1,u:secret@h:1", "use CDC_SOURCE_KAFKA_USERNAME and CDC_SOURCE_KAFKA_PASSWORD"),
+        ("SOURCE_MQ", "pulsar://secret@h:1", "use CDC_SOURCE_PULSAR_AUTH_PLUGIN and CDC_SOURCE_PULSAR_AUTH_PARAMS"),
+        ("SOURCE_MQ", "pulsar+ssl://secret@h:1", "credentials do not belong into it"),
+        ("SOURCE_MQ", "nats://u:secret@h:1", "credentials do not belong into it; Milvus' natsmq asks for none"),
         ("WORKER_SLOTS", "0", "expected greater than or equal to 1"),
+        ("UNCLEAR_SECONDS", "inf", "expected a finite number"),
+        ("UNCLEAR_SECONDS", "nan", "expected a finite number"),
+        ("UNCLEAR_SECONDS", "3601", "expected less than or equal to 3600"),
+        ("MAX_TASKS", "10001", "expected less than or equal to 10000"),
         ("KEEPALIVE", "maybe", "expected a valid boolean"),
         ("SECRET_KEY", "secret", "expected 32 bytes in URL-safe base64"),
         ("LOG_LEVEL", "loud", "expected 'debug', 'info', 'warn' or 'error'"),
@@ -202,6 +213,121 @@ def test_a_wrong_value_is_named_with_what_would_be_right(
     assert problem.startswith(f"CDC_{name}: ")
     assert expected in problem
     assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret#x@h",
+        "redis://:secret/x@h",
+        "redis://u:1/secret@h",
+        "redis://u:1?secret@h",
+        "redis://:secret[x@h",
+        "redis://u:secret@h\u2100",
+        "redis://h:6379/secret",
+        "redis://h:6379/-1",
+        "redis://h:99999",
+        "redis://h:0",
+        "redis://h:secret",
+        "redis://h h",
+        "redis://",
+        "redis:/secret",
+        "rediss://h?secret=1",
+        "rediss://h?ssl_secret=1",
+        "foo://secret@h",
+        "sentinel://:secret#x@h/0?master=a",
+        "sentinel://:secret@h/0?master=a&master=b",
+        "sentinel://:secret@h/0?master=",
+        "sentinel://:secret@h/0",
+        "sentinel://:secret@h,/0?master=a",
+        "sentinel://:secret[@h/0?master=a",
+        "sentinel://:secret@h/-1?master=a",
+        "sentinel://:secret@h/0?master=a#x",
+        "sentinel:secret",
+    ],
+)
+@pytest.mark.parametrize("name", ["REDIS_URL", "BROKER_URL"])
+def test_a_wrong_url_of_a_redis_is_told_at_the_start_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    (problem,) = problems(monkeypatch, SOURCE_MQ="nats://h:1", **{name: url})
+    assert problem.startswith(f"CDC_{name}: expected ")
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("REDIS_URL", "unix:///"),
+        ("REDIS_URL", "unix://secret/redis.sock"),
+        ("REDIS_URL", "unix:///redis.sock?db=secret"),
+        ("REDIS_URL", "redis://h?secret=1"),
+        ("REDIS_URL", "rediss://h?ssl_cert_reqs=secret"),
+        ("BROKER_URL", "unix:///secret.sock"),
+        ("BROKER_URL", "memory://"),
+        ("BROKER_URL", "amqp://u:secret@h"),
+        ("BROKER_URL", "redis://h?ssl_ca_certs=secret"),
+        ("BROKER_URL", "rediss://h?ssl_cert_reqs=secret"),
+        ("BROKER_URL", "rediss://h?secret"),
+    ],
+)
+def test_state_and_broker_know_different_urls(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    (problem,) = problems(monkeypatch, SOURCE_MQ="nats://h:1", **{name: url})
+    assert problem.startswith(f"CDC_{name}: expected redis://")
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("redis://h", ("REDIS_URL", "BROKER_URL")),
+        ("redis://u:p%23%40@[::1]:1/15", ("REDIS_URL", "BROKER_URL")),
+        ("rediss://:p@my_redis:1/0?ssl_ca_certs=/ca&ssl_check_hostname=false", ("REDIS_URL", "BROKER_URL")),
+        ("rediss://h?ssl_cert_reqs=CERT_REQUIRED", ("BROKER_URL",)),
+        ("rediss://h?ssl_cert_reqs=none", ("REDIS_URL", "BROKER_URL")),
+        ("sentinel://u:p@[::1]:1,two/4?master=m", ("REDIS_URL", "BROKER_URL")),
+        ("unix:///run/redis.sock", ("REDIS_URL",)),
+        ("unix://u:p@/run/redis.sock?db=2", ("REDIS_URL",)),
+        ("redis://h/1?socket_timeout=3", ("REDIS_URL",)),
+    ],
+)
+def test_urls_of_a_redis(monkeypatch: pytest.MonkeyPatch, url: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        load(monkeypatch, SOURCE_MQ="nats://h:1", **{name: url})
+
+
+def test_a_misspelt_name_of_the_env_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CDC_SOURCE_MQ=nats://h:1\nCDC_WORKER_SLOT=5\ncdc_max_tasks=7\nOTHER=1\n")
+    settings = load(monkeypatch, TYPO="1")
+    assert settings.ignored == ("CDC_TYPO", "CDC_WORKER_SLOT")
+    assert settings.max_tasks == 7
+
+
+def test_certificates_of_etcd_that_no_tls_would_use_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "file.pem"
+    file.touch()
+    own = {"SOURCE_ETCD_CERT": str(file), "SOURCE_ETCD_KEY": str(file), "SOURCE_MQ": "nats://h:1"}
+    found = problems(monkeypatch, **own)
+    assert [problem.partition(":")[0] for problem in found] == ["CDC_SOURCE_ETCD_CERT"]
+    assert "expected TLS with it: CDC_SOURCE_ETCD_TLS=true, CDC_SOURCE_ETCD_CA_CERT, or https://" in found[0]
+    half = problems(monkeypatch, **own, SOURCE_ETCD_ENDPOINTS="https://a:1,b:1")
+    assert half == found, "one of the endpoints is without"
+    for tls in (
+        {"SOURCE_ETCD_TLS": "true"},
+        {"SOURCE_ETCD_CA_CERT": str(file)},
+        {"SOURCE_ETCD_ENDPOINTS": "https://a:1,https://b:1"},
+    ):
+        with monkeypatch.context() as own_environment:
+            own_environment.delenv("CDC_SOURCE_ETCD_ENDPOINTS")
+            assert load(own_environment, **own, **tls).source_etcd_cert == file
+
+
+def test_the_authorities_of_a_pulsar_without_tls_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems(monkeypatch, SOURCE_MQ="pulsar://h:1", SOURCE_PULSAR_CA_CERT=__file__)
+    assert problem == "CDC_SOURCE_PULSAR_CA_CERT: expected CDC_SOURCE_MQ to be pulsar+ssl://host:port with it"
+    assert load(monkeypatch, SOURCE_MQ="pulsar+ssl://h:1").source_pulsar_ca_cert == Path(__file__)
 
 
 def test_all_wrong_ones_at_once_also_the_missing_and_the_half_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +374,7 @@ def test_a_kafka_with_tls_and_no_user(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         monkeypatch,
-        SOURCE_MQ="kafka://user:hunter2@h:1",
+        SOURCE_MQ="kafka://h:1",
         REDIS_URL="redis://:hunter2@h",
         BROKER_URL="redis://:hunter2@h",
         SOURCE_ETCD_USERNAME="u",

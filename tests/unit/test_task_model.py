@@ -136,3 +136,4 @@ def test_secrets_are_not_in_the_repr() -> None:
 def test_one_kafka_has_one_identity_however_its_brokers_are_ordered() -> None:
     assert KafkaConnect("B:1, a:1", "t").identity == KafkaConnect("a:1,b:1", "t").identity
     assert KafkaConnect("a:1", "t").identity != KafkaConnect("a:1", "u").identity
+    assert KafkaConnect("U:pw@a:1,", "t").identity == "u:pw@a:1/t", "an older task's has been as it is"

@@ -23,6 +23,13 @@ def test_each_trouble_is_told_once_with_a_few_of_its_channels() -> None:
     assert task_view(task(), {"c0": "away"})["reason"] == "c0: away"
 
 
+def test_of_many_troubles_a_few_are_told() -> None:
+    troubles = {f"c{number}": f"trouble {number}" for number in range(5)}
+    assert task_view(task(), troubles)["reason"].endswith("; c4: trouble 4")
+    troubles = {f"c{number:04}": f"trouble {number}" for number in range(5_000)}
+    assert task_view(task(), troubles)["reason"].endswith("; c0004: trouble 4; and 4,995 more troubles")
+
+
 def test_the_tasks_own_reason_comes_first() -> None:
     assert task_view(task("no standby"), {"c0": "away"})["reason"] == "no standby"
     assert "reason" not in task_view(task(), {})
