@@ -11,7 +11,10 @@ from marshmallow import Schema
 
 _VERSION = "1"
 """Of the interface, which is zilliztech/milvus-cdc's with additions."""
-_DESCRIPTION = "Change data capture from one Milvus to another. The HTTP status is 200 whatever happens; `code` tells."
+_DESCRIPTION = (
+    "Change data capture from one Milvus to another. The HTTP status is 200, but 413 for a body that is too large; "
+    "`code` tells."
+)
 _ANSWER = {
     "type": "object",
     "required": ["code"],
