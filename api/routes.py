@@ -48,7 +48,7 @@ def handlers(service: Service, maintenance: Maintenance) -> dict[str, Handler]:
 
 
 def blueprint(types: Mapping[str, Handler], store: TaskStore, retention: Retention, shortage: Shortage) -> Blueprint:
-    """All routes. `POST /cdc` answers HTTP 200 (413 to a body that is too large), `code` in the body says what happened."""
+    """All routes. `POST /cdc` answers HTTP 200 (413 to a body that is too large); the body's `code` tells."""
     routes = Blueprint("cdc", __name__)
 
     @routes.route("/cdc", methods=_METHODS, provide_automatic_options=False)
