@@ -92,7 +92,7 @@ class Delivery:
     def _hold_back(self, flights: Sequence[Flight]) -> None:
         """A call that timed out is written all the same, and no tick may be before it: its rows would double."""
         for flight in flights:
-            flight.settles_at = self.clock.monotonic() + self._unclear_seconds
+            flight.member.lease.call_unclear(self._unclear_seconds)
 
     def _succeeded(self, attempt: int, seconds: float) -> None:
         self.trouble = f"the target is slow: it took {seconds:.0f} s for a call" if seconds >= SLOW_SECONDS else None

@@ -168,12 +168,10 @@ class Gate:
     ) -> None:
         """Wait, holding the condition, for `ready`, or raise what has ended it; `erring` members only leave."""
         while not (ready() or (member.error and not erring)):
-            left = member.lease.left
-            if left <= 0:
-                raise LeaseLost(f"the lease of {member.lease.key.name} is over")
-            if stoppable and member.lease.stopping:
-                raise Stopping(member.lease.order.value)
-            self._changed.wait(min(left, 1.0))
+            member.lease.check_held()
+            if stoppable:
+                member.lease.check()
+            self._changed.wait(min(member.lease.left, 1.0))
         if member.error and not erring:
             raise member.error
 
@@ -208,12 +206,11 @@ class Gate:
 
     def _rest(self) -> float | None:
         """Seconds until the first batch of an unclear call may be committed or given up, None when there is none."""
-        return max(0.0, min(f.settles_at for f in self._landed) - self._clock.monotonic()) if self._landed else None
+        return min((flight.member.lease.unclear for flight in self._landed), default=None)
 
     def _settled(self) -> list[Flight]:
         """Those on the target, or refused by it, of which no earlier call can live on."""
-        now = self._clock.monotonic()
-        return [flight for flight in self._landed if flight.settles_at <= now]
+        return [flight for flight in self._landed if not flight.member.lease.unclear]
 
     def _turn(self) -> None:
         with self._changed:
@@ -241,7 +238,6 @@ class Gate:
         """Its lease is over, or a stop would wait too long: its record stays, somebody will settle it."""
         member = flight.member
         member.flight = None
-        member.lease.unclear_until = flight.settles_at
         if member.lease.left <= LEAST_SECONDS:
             member.fail(LeaseLost(f"the lease of {member.lease.key.name} is over"))
         else:
@@ -350,7 +346,7 @@ class Gate:
                 return
             member.waiting = None
             outgoing = self._delivery.outgoing(batch, answer.base)
-            member.flight = Flight(member, batch, outgoing, settles_at=lease.unclear_until)
+            member.flight = Flight(member, batch, outgoing)
 
         operation = ops.begin(
             lease.key, lease.epoch, batch.intent, batch.stamps[0], batch.stamps[-1], len(batch.stamps)

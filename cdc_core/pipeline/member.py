@@ -20,8 +20,6 @@ class Flight:
     batch: Batch
     outgoing: Outgoing
     abandoned: str = ""
-    settles_at: float = 0.0
-    """By the clock: before it its hold may not rise, because an earlier call may live on in the target."""
 
 
 @dataclass(eq=False, slots=True)

@@ -13,7 +13,7 @@ import structlog
 from cdc_core.codec.merge import merge
 from cdc_core.coordination.barriers import Barrier, Barriers
 from cdc_core.coordination.objects import Objects
-from cdc_core.errors import CdcError, CollectionStopped, Refused, Stopping, Undecodable
+from cdc_core.errors import CdcError, CollectionStopped, LeaseLost, Refused, Stopping, Undecodable
 from cdc_core.model.address import Row
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.plan import Plan
@@ -130,12 +130,17 @@ class Replicator:
         """A clean stop settles what is under way and gives up the hold; if it cannot, whoever comes next settles.
 
         A collection that is given up must not hold up the ticks of all others.
+
+        :raises LeaseLost: whatever else has ended it: a call may be under way, so the lease has to run out by itself.
         """
         try:
-            if self._lease.left > 0:
-                if not given_up:
-                    self._gate.drain(self.member)
+            self._lease.check_held()
+            if not given_up:
+                self._gate.drain(self.member)
+            if not self.member.left:
                 self._gate.leave(self.member, abandon=given_up)
+        except LeaseLost:
+            raise
         except CdcError as error:
             log.info("left_unsettled", channel=self._lease.key.name, why=str(error))
         finally:

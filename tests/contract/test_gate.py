@@ -336,7 +336,7 @@ def test_a_batch_that_rests_after_an_unclear_call_costs_nothing(hands: Hands) ->
     member = hands.member()
     hands.target.faults.append(Fault.AMBIGUOUS)
     hands.gate.submit(member, hands.batch(100, 1))
-    until(lambda: member.flight is not None and member.flight.settles_at > 0 and not hands.delivery.trouble)
+    until(lambda: member.flight is not None and member.lease.unclear > 0 and not hands.delivery.trouble)
     hands.gate.submit(member, hands.batch(200, 2))
     turns = hands.delivery.turns
     threading.Event().wait(0.5)  # nothing can be awaited that must not happen

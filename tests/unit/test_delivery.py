@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from cdc_core.clock import ManualClock
-from cdc_core.coordination.leases import ChannelKey, Claim, Order
+from cdc_core.coordination.leases import UNCLEAR_SECONDS, ChannelKey, Claim, Order
 from cdc_core.errors import TaskStopped
 from cdc_core.model.address import Address, Row
 from cdc_core.model.position import Position
@@ -187,6 +187,22 @@ def _after(send: Callable[..., None], pause: Callable[[], None]) -> Callable[...
         send(*args)
 
     return send_slowly
+
+
+def test_a_lease_knows_of_an_unclear_call_before_anybody_can_give_it_back(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its vchannel may leave while the delivery still waits for its next attempt."""
+    flight, seen = hands.flight(1), []
+
+    def look(*_args: object, **_more: object) -> float:
+        seen.append(flight.member.lease.unclear)
+        return 0.0
+
+    monkeypatch.setattr("cdc_core.backoff.delay", look)
+    hands.target.faults.extend([Fault.AMBIGUOUS, Fault.UNAVAILABLE])
+    hands.deliver(flight, tick=None)
+    assert seen == [UNCLEAR_SECONDS] * 2, "and what is clear does not shorten it"
 
 
 def test_a_tick_alone_is_left_to_the_ticker_when_the_target_does_not_take_it(hands: Hands) -> None:
