@@ -85,11 +85,11 @@ class Gate:
         with self._changed:
             self._await(member, lambda: not member.busy, stoppable=False)
 
-    def leave(self, member: Member, abandon: str = "") -> None:
+    def leave(self, member: Member, abandon: str | None = None) -> None:
         """Give up the hold; nothing may be in flight. The next batch ends that.
 
         With a reason to `abandon`, also when a batch of unclear fate is recorded that can never be settled; where it
-        can be repeated whole, its channel may go on another day.
+        can be repeated whole, or the reason is '', its channel may go on another day.
         """
         with self._changed:
             member.leaving, member.abandon = True, abandon
@@ -318,7 +318,7 @@ class Gate:
             member.leaving = member.in_step = False
             member.left = True
 
-        if member.abandon:
+        if member.abandon is not None:
             return _Line(member, self._given_up(lease, member.abandon), then)
         return _Line(member, ops.leave(lease.key, lease.epoch), then)
 

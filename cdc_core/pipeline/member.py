@@ -42,7 +42,7 @@ class Member:
     left: bool = False
     raising: bool = False
     """The ticker is raising its hold: a leave waits for the answer, or the raise would put the hold back after it."""
-    abandon: str = ""
+    abandon: str | None = None
     waiting: Batch | None = None
     flight: Flight | None = None
     error: CdcError | None = None

@@ -34,6 +34,7 @@ from cdc_core.source.window import Mark, Window
 
 TAKE_SECONDS = 30.0
 """Nothing has to be done while nothing comes; a stop wakes."""
+LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 3.0
 LEAST_REST = 0.1
 """Seconds; for less it is not worth leaving the step."""
@@ -138,7 +139,7 @@ class Replicator:
             if not given_up:
                 self._gate.drain(self.member)
             if not self.member.left:
-                self._gate.leave(self.member, abandon=given_up)
+                self._gate.leave(self.member, abandon=given_up or None)
         except LeaseLost:
             raise
         except CdcError as error:
@@ -155,6 +156,9 @@ class Replicator:
             return False
         end = range_end(self._checkpoint.intent)
         log.info("settling", channel=self._lease.key.name, to=end.text)
+        if end <= self._checkpoint.resolved and not self._comes_next(end):
+            self._take_back()
+            return False
         pieces: list[tuple[Piece, int]] = []
         while not pieces or pieces[-1][0].mark.resolved < end:
             self._check()
@@ -166,6 +170,22 @@ class Replicator:
         self._gate.submit(self.member, self._batch(pieces))
         self._gate.drain(self.member)
         return self._after_border(pieces[-1][0])
+
+    def _comes_next(self, end: Tso) -> bool:
+        """Whether what follows the checkpoint ends there: rows that were written late, up to a tick of the same time."""
+        while not self._pieces:
+            self._check()
+            idle = self.member.idle()
+            if idle and idle.resolved > end:
+                return False
+            self._fill(LOOK_SECONDS)
+        return self._pieces[0][0].mark.resolved == end
+
+    def _take_back(self) -> None:
+        """A batch that is recorded, and was begun once more by a round that came late: nobody has sent it since."""
+        log.warning("begun_again_when_recorded", channel=self._lease.key.name)
+        self._gate.leave(self.member, abandon="")
+        self._gate.submit(self.member, Batch(Mark(self._checkpoint.resolved, self._subscription.start), [], 0))
 
     def _follow(self) -> Ending:
         while True:

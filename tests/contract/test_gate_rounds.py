@@ -221,15 +221,57 @@ def test_one_batch_at_a_time(gate: GateHands) -> None:
 
 
 def test_a_checkpoint_never_goes_back(gate: GateHands) -> None:
-    """I5"""
+    """I5: nor does what would end below it begin."""
     key = gate.member()
     gate.raise_(key, at(300))
     assert gate.raise_(key, at(299)) is Word.BACKWARD
-    gate.begin(key, at(200), at(350))
+    assert gate.begin(key, at(200), at(350)).word is Word.BACKWARD
+    assert "inflight" not in gate.state.fields(key)
+    gate.state.put(key, inflight=json.dumps({"to": at(200).text}))
     assert gate.commit(key, at(200)) is Word.BACKWARD
     assert gate.state.fields(key)["resolved"] == at(300).text
     assert gate.holds == {f"s:{key.member}": at(300)}
     assert "inflight" in gate.state.fields(key)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_round_that_comes_late_begins_nothing_again(gate: GateHands, behind: bool) -> None:
+    """The client gave its connection up and made the round anew, and the kernel sent the first one later: nobody would
+    send that batch, and its hold would stop all ticks of the channel."""
+    key = gate.member()
+    if behind:
+        gate.state.client.hset(gate.key, "tick", at(5_000).text)
+    else:
+        gate.raise_(key, at(100))
+    late = begin(key, at(200), at(150), count=2)
+    gate.round(late)
+    gate.commit(key, at(200))
+    before = gate.state.fields(key), gate.holds
+    assert gate.one(late).word is Word.BACKWARD
+    assert (gate.state.fields(key), gate.holds) == before
+    gate.raise_(key, at(300))
+    before = gate.state.fields(key), gate.holds
+    assert gate.one(late).word is Word.BACKWARD
+    assert (gate.state.fields(key), gate.holds) == before
+
+
+def test_rows_that_were_written_late_begin_though_the_checkpoint_is_at_their_end(gate: GateHands) -> None:
+    """Of a source that was killed, between two ticks of one time: a batch of its own, with the end of the last one."""
+    key = gate.member()
+    gate.raise_(key, at(100))
+    gate.begin(key, at(200), at(150))
+    gate.commit(key, at(200))
+    assert gate.begin(key, at(200), at(149)).base == at(150, 1)
+    assert gate.commit(key, at(200)) is Word.STEP
+
+
+def test_what_the_catalog_sends_of_its_own_ends_where_its_checkpoint_is(gate: GateHands) -> None:
+    """Each of its drops is the same range; twice does no harm (pipeline/drops.py)."""
+    key = gate.member(resolved=at(200).text)
+    slip = ops.begin(key, EPOCH, json.dumps({"to": at(200).text, "pchannel": "p"}), at(200), at(200), 1)
+    for base in (at(200, 1), at(250, 1)):
+        assert gate.one(slip).base == base
+        assert gate.round(ops.commit(key, EPOCH, place(at(200)), at(200)), ops.leave(key, EPOCH)).answers
 
 
 def test_a_commit_of_what_never_began_is_nothing(gate: GateHands) -> None:
