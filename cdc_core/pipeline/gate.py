@@ -179,7 +179,9 @@ class Gate:
         attempt = 0
         while True:
             with self._changed:
-                if not self._changed.wait_for(self._has_work, self._rest()):
+                rest = self._rest()  # first: what becomes clear behind it is work
+                if not self._has_work():
+                    self._changed.wait(rest)
                     continue
                 if self._closed:
                     return
@@ -206,7 +208,8 @@ class Gate:
 
     def _rest(self) -> float | None:
         """Seconds until the first batch of an unclear call may be committed or given up, None when there is none."""
-        return min((flight.member.lease.unclear for flight in self._landed), default=None)
+        members = {*self._members, *(flight.member for flight in self._landed)}
+        return min(filter(None, (member.lease.unclear for member in members)), default=None)
 
     def _settled(self) -> list[Flight]:
         """Those on the target, or refused by it, of which no earlier call can live on."""

@@ -60,7 +60,9 @@ class Member:
 
     @property
     def may_leave(self) -> bool:
-        return self.leaving and not self.busy and not self.raising
+        """What is given up loses its hold for good: not while a call of it may live on in the target."""
+        unclear = self.abandon is not None and self.lease.unclear
+        return self.leaving and not (self.busy or self.raising or unclear)
 
     def fail(self, error: CdcError) -> None:
         """The first error stands, but nothing is stronger than a lost lease. What waits is never begun."""

@@ -136,16 +136,25 @@ class Replicator:
         """
         try:
             self._lease.check_held()
-            if not given_up:
-                self._gate.drain(self.member)
+            drained = self._drain()
             if not self.member.left:
-                self._gate.leave(self.member, abandon=given_up or None)
+                self._gate.leave(self.member, abandon=given_up if given_up and drained else None)
+        finally:
+            self._gate.exit(self.member)
+
+    def _drain(self) -> bool:
+        """Whether what is under way has come to an end; a batch that is left in flight is not the one to give up.
+
+        :raises LeaseLost:
+        """
+        try:
+            self._gate.drain(self.member)
         except LeaseLost:
             raise
         except CdcError as error:
             log.info("left_unsettled", channel=self._lease.key.name, why=str(error))
-        finally:
-            self._gate.exit(self.member)
+            return False
+        return True
 
     def _settle(self) -> bool:
         """Send the batch in flight again, the same range and so the same bytes, and commit it first (I4).
@@ -172,7 +181,7 @@ class Replicator:
         return self._after_border(pieces[-1][0])
 
     def _comes_next(self, end: Tso) -> bool:
-        """Whether what follows the checkpoint ends there: rows that were written late, up to a tick of the same time."""
+        """Whether what follows the checkpoint ends there: rows that were written late, up to a tick of that time."""
         while not self._pieces:
             self._check()
             idle = self.member.idle()

@@ -189,6 +189,20 @@ def test_what_is_refused_after_an_unclear_call_keeps_its_hold_as_long(
     assert "inflight" in hands.state.fields(member.lease.key)
 
 
+def test_what_can_never_be_settled_is_given_up_when_no_call_can_live_on(hands: Hands) -> None:
+    """A batch of an owner before, say, whose range cannot be read any more: its rows would land behind ticks."""
+    member = hands.heir(hands.member())
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+    hands.state.put(member.lease.key, inflight="{}", last=mark(150).resolved.text)
+    member.lease.call_unclear(0.7)
+    began = time.monotonic()
+    hands.gate.leave(member, abandon="it was trimmed")
+    assert 0.7 <= time.monotonic() - began < 5, "and the gate wakes by itself"
+    assert hands.holds == []
+    assert hands.state.fields(member.lease.key)["unsettled_reason"] == "it was trimmed"
+
+
 class Picky:
     """A target by key that refuses its first call."""
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import pytest
 
 from cdc_core.clock import SystemClock
-from cdc_core.coordination.leases import SAFETY_SECONDS, UNCLEAR_SECONDS, Order
+from cdc_core.coordination.leases import SAFETY_SECONDS, UNCLEAR_SECONDS, ChannelKey, Order
 from cdc_core.coordination.secrets import Secrets
 from cdc_core.coordination.tasks import TaskStore
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.connect import Connect
+from cdc_core.model.task import Desired
+from cdc_core.pipeline import replicator
 from cdc_core.pipeline.engine import Engine
 from cdc_core.pipeline.transport import Transport
 from cdc_core.sink.base import TargetCatalog
+from cdc_core.sink.memory import Fault
 from cdc_core.source.memory import MemoryQueue
 from cdc_core.source.memory_catalog import MemoryCatalog
 from deploy.local import Redis
@@ -92,6 +95,57 @@ def test_a_lease_that_ends_while_a_clean_stop_waits_for_its_call_is_not_given_ba
     finally:
         let.set()
         run.cluster.abandon()
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_batch_of_an_unclear_call_is_not_given_up_with_the_one_behind_it(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a batch whose call timed out, and rows behind it that are too large, when the task is paused, then the
+    batch keeps its record and its hold, and whoever comes next settles it: its rows would land behind ticks."""
+    run = OnStandby(redis_server.url(7), 4)
+    cluster, task = run.cluster, "task-c0"
+    key = ChannelKey(task, run.source.collections["c0"].vchannels[0].name)
+    too_large, refused = threading.Event(), threading.Event()
+
+    def refuse(_messages: object) -> None:
+        if too_large.is_set() and threading.current_thread().name.endswith(key.name):
+            refused.set()
+            raise Refused("too large")
+
+    monkeypatch.setattr(replicator, "refuse_oversize", refuse)
+    try:
+        cluster.add_worker()
+        run.source.window(8)
+        run.until_equal()
+        cluster.tasks.set_desired("task-c1", Desired.PAUSED)
+        run.until(
+            lambda: not any(each.owner for each in cluster.channels.of_task("task-c1")), "the other does not rest"
+        )
+        run.target.faults.extend([Fault.AMBIGUOUS] * 4 + [Fault.UNAVAILABLE] * 100_000)
+        run.source.window(30)
+        run.source.quiet()
+        run.until(lambda: cluster.channels.intent(key), "nothing is in flight")
+        too_large.set()
+        while not refused.is_set():
+            run.source.window(8)
+            refused.wait(0.1)
+        cluster.tasks.set_desired(task, Desired.PAUSED)
+        run.until(lambda: "stopped" in _record(run, key), "it does not stop")
+        assert "unsettled" not in _record(run, key)
+        assert any(hold.endswith(key.member) for hold in cluster.holds())
+        too_large.clear()
+        run.target.faults.clear()
+        run.until(lambda: "inflight" not in _record(run, key), "nobody settles it")
+        run.calm_down()
+        run.check()
+    finally:
+        run.cluster.abandon()
+
+
+def _record(run: OnStandby, key: ChannelKey) -> Mapping[str, str]:
+    (state,) = run.cluster.channels.read([key])
+    return state.fields
 
 
 def _engine(state: State, open_target: Callable[[Connect], tuple[Transport, TargetCatalog]]) -> Engine:
