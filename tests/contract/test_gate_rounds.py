@@ -11,6 +11,8 @@ from cdc_core.coordination import gates as ops
 from cdc_core.coordination.gates import Answer, Gates, Operation, Request, Round, Word
 from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.leases import ChannelKey
+from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import GRID_MS, LOGICAL_MASK, Tso
@@ -350,6 +352,22 @@ def test_forgetting_a_record_takes_its_holds_along(gate: GateHands) -> None:
     assert gate.holds == {f"s:{stays.member}": at(700)}
     assert gate.tick() == at(700)
     assert gate.state.channels.of_task("one")[0].key == stays
+
+
+def test_forgetting_a_task_takes_the_holds_of_all_its_channels_along(gate: GateHands) -> None:
+    """One whose worker was killed at the very end, say: they would stop the channel's ticks for good."""
+    step, behind = gate.member(), gate.member()
+    gate.raise_(step, at(100))
+    gate.state.client.hset(gate.key, "tick", at(100).text)
+    gate.begin(behind, at(50), at(40))
+    gate.state.task("two")
+    stays = gate.state.vchannel(9, "two")
+    gate.state.claimed(stays, "w")
+    gate.raise_(stays, at(700))
+    TaskStore(gate.state.client, gate.state.keys, Secrets(None)).forget("one")
+    assert gate.holds == {f"s:{stays.member}": at(700)}
+    assert gate.state.channels.of_task("one") == []
+    assert gate.state.fields(step) == {}
 
 
 def test_the_smallest_hold_is_the_tick(gate: GateHands) -> None:
