@@ -9,6 +9,9 @@ from cdc_core.clock import Clock
 from cdc_core.coordination.leases import LEASE_MS, SAFETY_SECONDS, ChannelKey, Claim, Order
 from cdc_core.errors import LeaseLost, Stopping
 
+LEAST_SECONDS = 1.0
+"""With less left of a lease no call is begun."""
+
 
 class Lease:
     """Until when this process may write for a channel, and what it is told to do. Thread-safe.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cdc_core.errors import CdcError, LeaseLost
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.batch import Batch, Outgoing
-from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.lease import LEAST_SECONDS, Lease
 from cdc_core.source.window import Mark
 
 
@@ -19,7 +19,14 @@ class Flight:
     member: Member
     batch: Batch
     outgoing: Outgoing
+    failed: bool = False
+    """A call of it has failed: who is told to stop does not wait for a target that is away."""
     abandoned: str = ""
+
+    @property
+    def may_be_sent(self) -> bool:
+        lease = self.member.lease
+        return lease.left > LEAST_SECONDS and not (self.member.error or (self.failed and lease.stopping))
 
 
 @dataclass(eq=False, slots=True)

@@ -268,6 +268,36 @@ def test_who_leaves_does_not_wait_for_a_tick_that_the_target_does_not_take(hands
     assert hands.recovered.is_set(), "the ticker is told"
 
 
+def test_who_leaves_does_not_wait_for_others_whose_rows_the_target_does_not_take(hands: Hands) -> None:
+    """Given one that keeps trying, then an idle one leaves, and one in flight and one that waits can stop; what the
+    first one has in flight arrives when the target is back."""
+    trying, flying, waiting, idle = (hands.member() for _ in range(4))
+    for member in (trying, flying, waiting, idle):
+        hands.gate.submit(member, hands.batch(100))
+        hands.gate.drain(member)
+    hands.target.let.clear()
+    hands.gate.submit(idle, hands.batch(200, 1))
+    until(lambda: idle.flight)
+    hands.gate.submit(trying, hands.batch(200, 2))
+    hands.gate.submit(flying, hands.batch(200, 3))
+    hands.target.faults.extend([None, *[Fault.UNAVAILABLE] * 1_000])  # type: ignore[list-item] # they begin together
+    hands.target.let.set()
+    until(lambda: hands.delivery.trouble)
+    hands.gate.submit(waiting, hands.batch(200, 4))
+    threading.Thread(target=lambda: hands.gate.leave(idle), daemon=True).start()
+    until(lambda: idle.left)
+    for member in (flying, waiting):
+        member.lease.tell(Order.PAUSE)
+    until(lambda: flying.error and waiting.error)
+    assert "inflight" in hands.state.fields(flying.lease.key)
+    assert "inflight" not in hands.state.fields(waiting.lease.key), "it has never begun"
+    assert trying.flight is not None
+    hands.target.faults.clear()
+    hands.gate.drain(trying)
+    assert hands.resolved(trying.lease.key) == mark(200).resolved.text
+    assert hands.target.violations == []
+
+
 def test_a_stop_while_the_target_is_away_leaves_the_batch_recorded(hands: Hands) -> None:
     member = hands.member()
     hands.target.faults.extend([Fault.UNAVAILABLE] * 1_000)
