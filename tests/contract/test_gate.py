@@ -198,7 +198,7 @@ def test_what_can_never_be_settled_is_given_up_when_no_call_can_live_on(hands: H
     member.lease.call_unclear(0.7)
     began = time.monotonic()
     hands.gate.leave(member, abandon="it was trimmed")
-    assert 0.7 <= time.monotonic() - began < 5, "and the gate wakes by itself"
+    assert 0.6 < time.monotonic() - began < 5, "and the gate wakes by itself"
     assert hands.holds == []
     assert hands.state.fields(member.lease.key)["unsettled_reason"] == "it was trimmed"
 
