@@ -13,6 +13,7 @@ import redis
 from cdc_core.coordination.client import answering
 from cdc_core.coordination.dead_letters import DeadLetters
 from cdc_core.coordination.late_writes import LateWrites
+from cdc_core.coordination.leases import ChannelKey
 from cdc_core.coordination.origin import Origin
 from cdc_core.coordination.scripts import script
 from cdc_core.coordination.secrets import Secrets
@@ -94,6 +95,7 @@ class TaskStore:
         self._create = script(client, "task_create")
         self._desire = script(client, "task_desire")
         self._stop = script(client, "task_stop")
+        self._forget = script(client, "forget")
 
     def check(self) -> None:
         """Redis answers and holds this version's state, the one it held at the first check.
@@ -154,7 +156,7 @@ class TaskStore:
         keys = self._keys
         with answering():
             channels = cast("set[str]", self._client.smembers(keys.channels(task_id)))
-            names = [keys.channel(task_id, name) for name in channels]
+            names: list[str] = []
             for pattern in (keys.objects_of(task_id), keys.barriers_of(task_id)):
                 names += cast("Iterator[str]", self._client.scan_iter(match=pattern, count=1000))
             names += [keys.channels(task_id), keys.wanted(task_id), keys.barriers(task_id), keys.ops(task_id)]
@@ -164,6 +166,10 @@ class TaskStore:
             pipe = self._client.pipeline()
             for target, note in made:
                 pipe.hdel(keys.target(target), note)
+            for name in channels:  # with the hold that a killed worker may have left at a gate
+                member = ChannelKey(task_id, name).member
+                channel = keys.channel(task_id, name)
+                self._forget(keys=[channel, keys.channels(task_id)], args=[name, member], client=pipe)
             pipe.delete(*names)
             pipe.srem(keys.tasks, task_id)
             pipe.delete(keys.task(task_id))

@@ -1,4 +1,4 @@
-"""Calls to the target, repeated until their outcome is clear."""
+"""Calls to the target, and the pauses after those that failed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from cdc_core.coordination.leases import UNCLEAR_SECONDS
 from cdc_core.errors import Refused, TargetUnavailable, TaskStopped
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.batch import Batch, Outgoing
+from cdc_core.pipeline.lease import LEAST_SECONDS
 from cdc_core.pipeline.member import Flight
 from cdc_core.pipeline.transport import Transport
 
 CALL_SECONDS = 10.0
-LEAST_SECONDS = 1.0
-"""With less left of a lease no call is begun."""
 SLOW_SECONDS = 2.0
 """A call of a batch takes 0.1 s: from here on the target is what everything waits for."""
 
@@ -44,6 +43,8 @@ class Delivery:
         self._on_recovery = on_recovery
         self._unclear_seconds = unclear_seconds
         self._pause = threading.Event()
+        self._failures = 0
+        """Calls with rows since the last one that succeeded."""
 
     def outgoing(self, batch: Batch, base: Tso | None) -> Outgoing:
         """What of a batch travels (Transport)."""
@@ -59,44 +60,46 @@ class Delivery:
         self._transport = transport
 
     def deliver(self, pchannel: str, flights: Sequence[Flight], tick: Tso | None) -> Collection[Flight]:
-        """Send all flights and then the tick, with the same bytes as often as it takes (I4); a tick alone only once.
+        """Send all flights that may be sent, and then the tick, once; returns behind the pause when that failed.
 
-        Answers those that are on the target. One whose lease ends, or that is told to stop while the target does not
-        answer, is left out; one that the target refuses for good gets `abandoned`.
+        Answers those that are on the target; the others are for the next turn, with the same bytes (I4). One that the
+        target refuses for good gets `abandoned`. A tick alone that does not arrive is the ticker's.
         """
-        attempt = 0
-        while True:
-            flights = [flight for flight in flights if _may_be_sent(flight, attempt)]
-            if not flights and (tick is None or attempt):
-                if tick is not None:
-                    self._on_recovery()
-                return ()
-            began = self.clock.monotonic()
-            try:
-                self._transport.send(pchannel, flights, tick, partial(_timeout, flights))
-            except TargetUnavailable as error:
-                attempt += 1
-                self.trouble = str(error)
-                if error.unclear:
-                    self._hold_back(flights)
-                log.warning("target_unavailable", pchannel=pchannel, error=str(error), attempt=attempt)
-                self._pause.wait(backoff.delay(attempt, most=2.0))
-            except (Refused, TaskStopped) as error:
-                if len(flights) <= 1:
-                    return self._give_up(flights, error)
-                return [f for each in flights for f in self.deliver(pchannel, [each], None)]
-            else:
-                self._succeeded(attempt, self.clock.monotonic() - began)
-                return flights
+        flights = [flight for flight in flights if flight.may_be_sent]
+        if not flights and tick is None:
+            return ()
+        began = self.clock.monotonic()
+        try:
+            self._transport.send(pchannel, flights, tick, partial(_timeout, flights))
+        except TargetUnavailable as error:
+            self._failed(pchannel, flights, error)
+            return ()
+        except (Refused, TaskStopped) as error:
+            if len(flights) <= 1:
+                return self._give_up(flights, error)
+            return [f for each in flights for f in self.deliver(pchannel, [each], None)]
+        self._succeeded(self.clock.monotonic() - began)
+        return flights
 
-    def _hold_back(self, flights: Sequence[Flight]) -> None:
+    def _failed(self, pchannel: str, flights: Sequence[Flight], error: TargetUnavailable) -> None:
         """A call that timed out is written all the same, and no tick may be before it: its rows would double."""
+        attempt = self._failures + 1
+        self.trouble = str(error)
         for flight in flights:
-            flight.settles_at = self.clock.monotonic() + self._unclear_seconds
+            flight.failed = True
+            if error.unclear:
+                flight.member.lease.call_unclear(self._unclear_seconds)
+        if flights:
+            self._failures = attempt
+        else:
+            self._on_recovery()
+        log.warning("target_unavailable", pchannel=pchannel, error=str(error), attempt=attempt)
+        self._pause.wait(backoff.delay(attempt, most=2.0))
 
-    def _succeeded(self, attempt: int, seconds: float) -> None:
+    def _succeeded(self, seconds: float) -> None:
         self.trouble = f"the target is slow: it took {seconds:.0f} s for a call" if seconds >= SLOW_SECONDS else None
-        if attempt:
+        if self._failures:
+            self._failures = 0
             self._on_recovery()
 
     def _give_up(self, flights: Sequence[Flight], error: Exception) -> Collection[Flight]:
@@ -116,8 +119,3 @@ def _timeout(flights: Sequence[Flight]) -> float:
     if left < LEAST_SECONDS:
         raise TargetUnavailable("a lease is about to end: not begun")
     return left
-
-
-def _may_be_sent(flight: Flight, attempt: int) -> bool:
-    lease = flight.member.lease
-    return lease.left > LEAST_SECONDS and not (lease.stopping and attempt)

@@ -172,17 +172,20 @@ class Engine:
                 self._release(lease)
                 return "stopping"
             return self._run_to_end(claim, lease)
+        except LeaseLost as error:
+            log.warning("lease_lost", channel=name, error=str(error))
+            return "lost"
         finally:
             with self._lock:
                 if self._running.get(key) is lease:  # it may have been claimed again meanwhile
                     del self._running[key]
 
     def _run_to_end(self, claim: Claim, lease: Lease) -> str:
+        """:raises LeaseLost: also when something else ended it."""
         try:
             outcome = self._work(claim, lease)
-        except LeaseLost as error:
-            log.warning("lease_lost", channel=lease.key.name, error=str(error))
-            return "lost"
+        except LeaseLost:
+            raise
         except TaskStopped as error:
             self._stop_task(lease, str(error))
             return "task stopped"
@@ -273,6 +276,8 @@ class Engine:
         return self._rates.take(task.id, limits, batch.row_count, batch.size)
 
     def _release(self, lease: Lease, *, outcome: str = "", reason: str = "", backoff: float = 0.0) -> None:
+        """:raises LeaseLost: it runs out by itself; what is said of its last call may be out of date."""
+        lease.check_held()
         try:
             self.leases.release(
                 lease.key, lease.epoch, outcome=outcome, reason=reason, backoff=backoff, unclear=lease.unclear

@@ -16,8 +16,8 @@ from cdc_core.coordination.leases import Order
 from cdc_core.errors import CdcError, CollectionStopped, LeaseLost, Stopping
 from cdc_core.model.timestamp import ZERO, Tso
 from cdc_core.pipeline.batch import Batch
-from cdc_core.pipeline.delivery import LEAST_SECONDS, Delivery
-from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.delivery import Delivery
+from cdc_core.pipeline.lease import LEAST_SECONDS, Lease
 from cdc_core.pipeline.member import Flight, Member
 from cdc_core.source.window import Mark
 
@@ -39,7 +39,8 @@ class Gate:
     """Group commit: what the members have ready travels in one call, and its record in one script.
 
     A turn is: commits of the turn before, raises of idle members, the grant, begins (one script); then data and tick
-    (one call). So in steady state there is no round trip but these two.
+    (one call). So in steady state there is no round trip but these two. What a call that failed carried is sent again
+    in the next turn, and nothing else begins before it has arrived; who has nothing in flight can leave meanwhile.
     """
 
     def __init__(self, target: str, pchannel: str, gates: Gates, delivery: Delivery) -> None:
@@ -85,11 +86,11 @@ class Gate:
         with self._changed:
             self._await(member, lambda: not member.busy, stoppable=False)
 
-    def leave(self, member: Member, abandon: str = "") -> None:
+    def leave(self, member: Member, abandon: str | None = None) -> None:
         """Give up the hold; nothing may be in flight. The next batch ends that.
 
         With a reason to `abandon`, also when a batch of unclear fate is recorded that can never be settled; where it
-        can be repeated whole, its channel may go on another day.
+        can be repeated whole, or the reason is '', its channel may go on another day.
         """
         with self._changed:
             member.leaving, member.abandon = True, abandon
@@ -168,12 +169,10 @@ class Gate:
     ) -> None:
         """Wait, holding the condition, for `ready`, or raise what has ended it; `erring` members only leave."""
         while not (ready() or (member.error and not erring)):
-            left = member.lease.left
-            if left <= 0:
-                raise LeaseLost(f"the lease of {member.lease.key.name} is over")
-            if stoppable and member.lease.stopping:
-                raise Stopping(member.lease.order.value)
-            self._changed.wait(min(left, 1.0))
+            member.lease.check_held()
+            if stoppable:
+                member.lease.check()
+            self._changed.wait(min(member.lease.left, 1.0))
         if member.error and not erring:
             raise member.error
 
@@ -181,7 +180,9 @@ class Gate:
         attempt = 0
         while True:
             with self._changed:
-                if not self._changed.wait_for(self._has_work, self._rest()):
+                rest = self._rest()  # first: what becomes clear behind it is work
+                if not self._has_work():
+                    self._changed.wait(rest)
                     continue
                 if self._closed:
                     return
@@ -201,6 +202,7 @@ class Gate:
         return bool(
             self._closed
             or self._settled()
+            or self._aloft()
             or self._poked
             or self._tick
             or any(member.ready for member in self._members)
@@ -208,12 +210,17 @@ class Gate:
 
     def _rest(self) -> float | None:
         """Seconds until the first batch of an unclear call may be committed or given up, None when there is none."""
-        return max(0.0, min(f.settles_at for f in self._landed) - self._clock.monotonic()) if self._landed else None
+        members = {*self._members, *(flight.member for flight in self._landed)}
+        return min(filter(None, (member.lease.unclear for member in members)), default=None)
+
+    def _aloft(self) -> list[Flight]:
+        """Those to be sent, again if need be."""
+        found = [member.flight for member in self._members if member.flight]
+        return [flight for flight in found if flight not in self._landed]
 
     def _settled(self) -> list[Flight]:
         """Those on the target, or refused by it, of which no earlier call can live on."""
-        now = self._clock.monotonic()
-        return [flight for flight in self._landed if flight.settles_at <= now]
+        return [flight for flight in self._landed if not flight.member.lease.unclear]
 
     def _turn(self) -> None:
         with self._changed:
@@ -223,25 +230,24 @@ class Gate:
         if lines:
             self._take_answers(lines, self._gates.round(self._request(lines, 0)))
         with self._changed:
-            resting = self._landed = [flight for flight in self._landed if flight not in settled]
-            found = [member.flight for member in self._members if member.flight]
-            flights = [flight for flight in found if flight not in resting]
+            self._landed = [flight for flight in self._landed if flight not in settled]
+            flights = self._aloft()
             tick, self._tick = self._tick, None
             if flights:
                 self._busy_at = self._clock.monotonic()
         landed = self._delivery.deliver(self.pchannel, flights, tick)
         with self._changed:
-            done = [flight for flight in flights if flight in landed or flight.abandoned]
-            self._landed = [*resting, *done]
-            for flight in flights:
-                if flight not in done:
+            self._landed += [flight for flight in flights if flight in landed or flight.abandoned]
+            for flight in self._aloft():
+                if not flight.may_be_sent:
                     self._ground(flight)
+            if tick and self._aloft():  # it was with them: it goes with them again
+                self._tick = max(self._tick or ZERO, tick)
 
     def _ground(self, flight: Flight) -> None:
         """Its lease is over, or a stop would wait too long: its record stays, somebody will settle it."""
         member = flight.member
         member.flight = None
-        member.lease.unclear_until = flight.settles_at
         if member.lease.left <= LEAST_SECONDS:
             member.fail(LeaseLost(f"the lease of {member.lease.key.name} is over"))
         else:
@@ -322,7 +328,7 @@ class Gate:
             member.leaving = member.in_step = False
             member.left = True
 
-        if member.abandon:
+        if member.abandon is not None:
             return _Line(member, self._given_up(lease, member.abandon), then)
         return _Line(member, ops.leave(lease.key, lease.epoch), then)
 
@@ -331,9 +337,14 @@ class Gate:
 
     def _begins(self, settled: Sequence[Flight]) -> list[_Line]:
         lines, size = [], 0
+        away = bool(self._aloft())
         for member in self._members:
             batch = member.waiting
             if batch is None or not batch.rows or member.error or member.lease.left <= 0 or size > ROUND_BYTES:
+                continue
+            if away:
+                if member.lease.stopping:
+                    member.fail(Stopping(member.lease.order.value))
                 continue
             if member.flight and (member.flight.abandoned or member.flight not in settled):
                 continue  # nothing may pass what was given up, or what is not committed in this very round
@@ -350,7 +361,7 @@ class Gate:
                 return
             member.waiting = None
             outgoing = self._delivery.outgoing(batch, answer.base)
-            member.flight = Flight(member, batch, outgoing, settles_at=lease.unclear_until)
+            member.flight = Flight(member, batch, outgoing)
 
         operation = ops.begin(
             lease.key, lease.epoch, batch.intent, batch.stamps[0], batch.stamps[-1], len(batch.stamps)

@@ -9,6 +9,9 @@ from cdc_core.clock import Clock
 from cdc_core.coordination.leases import LEASE_MS, SAFETY_SECONDS, ChannelKey, Claim, Order
 from cdc_core.errors import LeaseLost, Stopping
 
+LEAST_SECONDS = 1.0
+"""With less left of a lease no call is begun."""
+
 
 class Lease:
     """Until when this process may write for a channel, and what it is told to do. Thread-safe.
@@ -27,8 +30,7 @@ class Lease:
         self._order = Order.GO_ON
         self._listeners: list[Callable[[], None]] = []
         self.lost_at: float | None = None
-        self.unclear_until = clock.monotonic() + claim.unclear if claim.unclear else 0.0
-        """By the clock: before it, a call of what is recorded as in flight may live on in the target."""
+        self._unclear_until = clock.monotonic() + claim.unclear if claim.unclear else 0.0
 
     @property
     def left(self) -> float:
@@ -37,8 +39,9 @@ class Lease:
 
     @property
     def unclear(self) -> float:
-        """For how many seconds from now on that may be."""
-        return max(0.0, self.unclear_until - self._clock.monotonic())
+        """For how many seconds a call of what is recorded as in flight may live on in the target: so long its hold may
+        not rise."""
+        return max(0.0, self._unclear_until - self._clock.monotonic())
 
     @property
     def order(self) -> Order:
@@ -71,9 +74,18 @@ class Lease:
         for listener in self._listeners:
             listener()
 
-    def check(self) -> None:
-        """:raises LeaseLost: nothing may be written any more. :raises Stopping: told to leave."""
+    def call_unclear(self, seconds: float) -> None:
+        """For so long a call that has just ended may live on in the target."""
+        with self._lock:
+            self._unclear_until = max(self._unclear_until, self._clock.monotonic() + seconds)
+
+    def check_held(self) -> None:
+        """:raises LeaseLost: nothing may be written any more."""
         if self.left <= 0:
             raise LeaseLost(f"the lease of {self.key.name} is over")
+
+    def check(self) -> None:
+        """:raises LeaseLost: nothing may be written any more. :raises Stopping: told to leave."""
+        self.check_held()
         if self.stopping:
             raise Stopping(self._order.value)

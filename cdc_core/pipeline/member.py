@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cdc_core.errors import CdcError, LeaseLost
 from cdc_core.model.timestamp import Tso
 from cdc_core.pipeline.batch import Batch, Outgoing
-from cdc_core.pipeline.lease import Lease
+from cdc_core.pipeline.lease import LEAST_SECONDS, Lease
 from cdc_core.source.window import Mark
 
 
@@ -19,9 +19,14 @@ class Flight:
     member: Member
     batch: Batch
     outgoing: Outgoing
+    failed: bool = False
+    """A call of it has failed: who is told to stop does not wait for a target that is away."""
     abandoned: str = ""
-    settles_at: float = 0.0
-    """By the clock: before it its hold may not rise, because an earlier call may live on in the target."""
+
+    @property
+    def may_be_sent(self) -> bool:
+        lease = self.member.lease
+        return lease.left > LEAST_SECONDS and not (self.member.error or (self.failed and lease.stopping))
 
 
 @dataclass(eq=False, slots=True)
@@ -44,7 +49,7 @@ class Member:
     left: bool = False
     raising: bool = False
     """The ticker is raising its hold: a leave waits for the answer, or the raise would put the hold back after it."""
-    abandon: str = ""
+    abandon: str | None = None
     waiting: Batch | None = None
     flight: Flight | None = None
     error: CdcError | None = None
@@ -62,7 +67,9 @@ class Member:
 
     @property
     def may_leave(self) -> bool:
-        return self.leaving and not self.busy and not self.raising
+        """What is given up loses its hold for good: not while a call of it may live on in the target."""
+        unclear = self.abandon is not None and self.lease.unclear
+        return self.leaving and not (self.busy or self.raising or unclear)
 
     def fail(self, error: CdcError) -> None:
         """The first error stands, but nothing is stronger than a lost lease. What waits is never begun."""

@@ -13,7 +13,7 @@ import structlog
 from cdc_core.codec.merge import merge
 from cdc_core.coordination.barriers import Barrier, Barriers
 from cdc_core.coordination.objects import Objects
-from cdc_core.errors import CdcError, CollectionStopped, Refused, Stopping, Undecodable
+from cdc_core.errors import CdcError, CollectionStopped, LeaseLost, Refused, Stopping, Undecodable
 from cdc_core.model.address import Row
 from cdc_core.model.message import Kind, Message
 from cdc_core.model.plan import Plan
@@ -30,10 +30,11 @@ from cdc_core.pipeline.piece import Piece, cut
 from cdc_core.pipeline.waiter import Waiter
 from cdc_core.sink.base import refuse_oversize
 from cdc_core.source.hub import Hub
-from cdc_core.source.window import Window
+from cdc_core.source.window import Mark, Window
 
 TAKE_SECONDS = 30.0
 """Nothing has to be done while nothing comes; a stop wakes."""
+LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 3.0
 LEAST_REST = 0.1
 """Seconds; for less it is not worth leaving the step."""
@@ -131,16 +132,30 @@ class Replicator:
         """A clean stop settles what is under way and gives up the hold; if it cannot, whoever comes next settles.
 
         A collection that is given up must not hold up the ticks of all others.
+
+        :raises LeaseLost: whatever else has ended it: a call may be under way, so the lease has to run out by itself.
         """
         try:
-            if self._lease.left > 0:
-                if not given_up:
-                    self._gate.drain(self.member)
-                self._gate.leave(self.member, abandon=given_up)
-        except CdcError as error:
-            log.info("left_unsettled", channel=self._lease.key.name, why=str(error))
+            self._lease.check_held()
+            drained = self._drain()
+            if not self.member.left:
+                self._gate.leave(self.member, abandon=given_up if given_up and drained else None)
         finally:
             self._gate.exit(self.member)
+
+    def _drain(self) -> bool:
+        """Whether what is under way has come to an end; a batch that is left in flight is not the one to give up.
+
+        :raises LeaseLost:
+        """
+        try:
+            self._gate.drain(self.member)
+        except LeaseLost:
+            raise
+        except CdcError as error:
+            log.info("left_unsettled", channel=self._lease.key.name, why=str(error))
+            return False
+        return True
 
     def _settle(self) -> bool:
         """Send the batch in flight again, the same range and so the same bytes, and commit it first (I4).
@@ -151,6 +166,9 @@ class Replicator:
             return False
         end = range_end(self._checkpoint.intent)
         log.info("settling", channel=self._lease.key.name, to=end.text)
+        if end <= self._checkpoint.resolved and not self._comes_next(end):
+            self._take_back()
+            return False
         pieces: list[tuple[Piece, int]] = []
         while not pieces or pieces[-1][0].mark.resolved < end:
             self._check()
@@ -162,6 +180,22 @@ class Replicator:
         self._gate.submit(self.member, self._batch(pieces))
         self._gate.drain(self.member)
         return self._after_border(pieces[-1][0])
+
+    def _comes_next(self, end: Tso) -> bool:
+        """Whether what follows the checkpoint ends there: rows that were written late, up to a tick of that time."""
+        while not self._pieces:
+            self._check()
+            idle = self.member.idle()
+            if idle and idle.resolved > end:
+                return False
+            self._fill(LOOK_SECONDS)
+        return self._pieces[0][0].mark.resolved == end
+
+    def _take_back(self) -> None:
+        """A batch that is recorded, and was begun once more by a round that came late: nobody has sent it since."""
+        log.warning("begun_again_when_recorded", channel=self._lease.key.name)
+        self._gate.leave(self.member, abandon="")
+        self._gate.submit(self.member, Batch(Mark(self._checkpoint.resolved, self._subscription.start), [], 0))
 
     def _follow(self) -> Ending:
         while True:

@@ -22,9 +22,10 @@ from tests.replication import PATIENCE, OwnDatabase, Replication, await_that
 from tests.servers import or_skip
 from tests.workload import Shape, Workload, make_collection, rows
 
-BACKLOG_ROWS = 80_000
-"""330 MB, more than a worker may hold (hub.py: 96 MB)."""
-MOST_GROWTH = 250 << 20
+BACKLOG_ROWS = 110_000
+"""450 MB, several times what a worker may hold (hub.py: 96 MB)."""
+MOST_GROWTH = 300 << 20
+"""Seen: 176 to 194 MB, and 272 on a machine with three times as many threads that want its cores."""
 AWAY_SECONDS = 60.0
 
 pytestmark = [pytest.mark.chaos, pytest.mark.thorough]
@@ -62,7 +63,7 @@ def test_a_slow_target_holds_back_the_source(
     """What does this test do? Each call to the standby takes 2 s while more comes than a worker may hold: it waits,
     the worker stays small, `get` says what is in the way, and all arrives once.
 
-    How? 330 MB of rows in one shard; the memory is what the kernel says of the workers.
+    How? 450 MB of rows in one shard; the memory is what the kernel says of the workers.
     """
     task = own.task()
     make_wide(own.source, "wide")

@@ -12,14 +12,19 @@ call on; a lease that ran out is one whose deadline is put into the past. Everyt
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 
 import pytest
 
+from cdc_core.codec.merge import MERGE_RULE
 from cdc_core.coordination import scripts
+from cdc_core.coordination.leases import ChannelKey
+from cdc_core.model.task import Desired
 from cdc_core.model.timestamp import Tso
 from deploy.local import Redis
+from tests.contract.cluster import TARGET
 from tests.contract.recorder import Event, Seen, Sent, Ticked, broken
 from tests.contract.turmoil import OnStandby
 
@@ -70,6 +75,46 @@ def test_a_partition_may_be_made_again_before_its_drop_is_told(redis_server: Red
         run.check()
     finally:
         run.cluster.abandon()
+
+
+@pytest.mark.parametrize("rows", [0, 8])
+def test_a_batch_that_a_late_round_began_again_when_it_was_recorded_is_taken_back(
+    redis_server: Redis, rows: int
+) -> None:
+    """Given such a record, with a hold above the last tick, when its vchannel is claimed, then it goes on from its
+    checkpoint, whether rows follow or only ticks."""
+    run = OnStandby(redis_server.url(7), 2)
+    cluster, name = run.cluster, "c0"
+    try:
+        cluster.add_worker()
+        run.source.window(8)
+        run.until_equal()
+        cluster.tasks.set_desired("task-c0", Desired.PAUSED)
+        run.until(lambda: not any(state.owner for state in cluster.channels.of_task("task-c0")), "it does not rest")
+        key = ChannelKey("task-c0", run.source.collections[name].vchannels[0].name)
+        (state,) = cluster.channels.read([key])
+        assert state.plan is not None
+        gate = cluster.keys.gate(TARGET.identity, state.plan.target_vchannel.pchannel)
+        line = Tso(max(Tso.parse(str(cluster.client.hget(gate, "tick"))), state.resolved) + (1_000 << 18)).floor()
+        base = Tso(line + 1).text
+        intent = json.dumps({"to": state.resolved.text, "rule": MERGE_RULE})
+        cluster.client.hset(gate, f"b:{key.member}", line.text)
+        record = {"inflight": intent, "base": base, "last": base, "gate": gate}
+        cluster.client.hset(cluster.keys.channel(key.task, key.name), mapping=record)
+        cluster.tasks.set_desired("task-c0", Desired.RUNNING)
+        run.source.window(rows)
+        run.until(lambda: _beyond(run, key, state.resolved), "it does not go on")
+        run.until_equal()
+        assert f"b:{key.member}" not in cluster.client.hgetall(gate)
+        run.calm_down()
+        run.check()
+    finally:
+        run.cluster.abandon()
+
+
+def _beyond(run: OnStandby, key: ChannelKey, resolved: Tso) -> bool:
+    (state,) = run.cluster.channels.read([key])
+    return "inflight" not in state.fields and state.resolved > resolved
 
 
 WRONG = {

@@ -189,6 +189,20 @@ def test_what_is_refused_after_an_unclear_call_keeps_its_hold_as_long(
     assert "inflight" in hands.state.fields(member.lease.key)
 
 
+def test_what_can_never_be_settled_is_given_up_when_no_call_can_live_on(hands: Hands) -> None:
+    """A batch of an owner before, say, whose range cannot be read any more: its rows would land behind ticks."""
+    member = hands.heir(hands.member())
+    hands.gate.submit(member, hands.batch(100))
+    hands.gate.drain(member)
+    hands.state.put(member.lease.key, inflight="{}", last=mark(150).resolved.text)
+    member.lease.call_unclear(0.7)
+    began = time.monotonic()
+    hands.gate.leave(member, abandon="it was trimmed")
+    assert 0.6 < time.monotonic() - began < 5, "and the gate wakes by itself"
+    assert hands.holds == []
+    assert hands.state.fields(member.lease.key)["unsettled_reason"] == "it was trimmed"
+
+
 class Picky:
     """A target by key that refuses its first call."""
 
@@ -252,6 +266,36 @@ def test_who_leaves_does_not_wait_for_a_tick_that_the_target_does_not_take(hands
     hands.gate.leave(member)
     assert hands.holds == []
     assert hands.recovered.is_set(), "the ticker is told"
+
+
+def test_who_leaves_does_not_wait_for_others_whose_rows_the_target_does_not_take(hands: Hands) -> None:
+    """Given one that keeps trying, then an idle one leaves, and one in flight and one that waits can stop; what the
+    first one has in flight arrives when the target is back."""
+    trying, flying, waiting, idle = (hands.member() for _ in range(4))
+    for member in (trying, flying, waiting, idle):
+        hands.gate.submit(member, hands.batch(100))
+        hands.gate.drain(member)
+    hands.target.let.clear()
+    hands.gate.submit(idle, hands.batch(200, 1))
+    until(lambda: idle.flight)
+    hands.gate.submit(trying, hands.batch(200, 2))
+    hands.gate.submit(flying, hands.batch(200, 3))
+    hands.target.faults.extend([None, *[Fault.UNAVAILABLE] * 1_000])  # type: ignore[list-item] # they begin together
+    hands.target.let.set()
+    until(lambda: hands.delivery.trouble)
+    hands.gate.submit(waiting, hands.batch(200, 4))
+    threading.Thread(target=lambda: hands.gate.leave(idle), daemon=True).start()
+    until(lambda: idle.left)
+    for member in (flying, waiting):
+        member.lease.tell(Order.PAUSE)
+    until(lambda: flying.error and waiting.error)
+    assert "inflight" in hands.state.fields(flying.lease.key)
+    assert "inflight" not in hands.state.fields(waiting.lease.key), "it has never begun"
+    assert trying.flight is not None
+    hands.target.faults.clear()
+    hands.gate.drain(trying)
+    assert hands.resolved(trying.lease.key) == mark(200).resolved.text
+    assert hands.target.violations == []
 
 
 def test_a_stop_while_the_target_is_away_leaves_the_batch_recorded(hands: Hands) -> None:
@@ -336,7 +380,7 @@ def test_a_batch_that_rests_after_an_unclear_call_costs_nothing(hands: Hands) ->
     member = hands.member()
     hands.target.faults.append(Fault.AMBIGUOUS)
     hands.gate.submit(member, hands.batch(100, 1))
-    until(lambda: member.flight is not None and member.flight.settles_at > 0 and not hands.delivery.trouble)
+    until(lambda: member.flight is not None and member.lease.unclear > 0 and not hands.delivery.trouble)
     hands.gate.submit(member, hands.batch(200, 2))
     turns = hands.delivery.turns
     threading.Event().wait(0.5)  # nothing can be awaited that must not happen

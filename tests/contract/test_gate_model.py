@@ -12,7 +12,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -117,6 +117,8 @@ class Twins:
     records: list[Record] = field(default_factory=lambda: [Record(1) for _ in MEMBERS])
     present: int = 0
     seen: Counter[str] = field(default_factory=Counter)
+    begun: dict[int, Asked] = field(default_factory=dict)
+    """The last begin of each member, which may come again, late: the search knows no late rounds."""
     untouched: int = 0
     """Steps before the first tick is granted."""
 
@@ -160,7 +162,14 @@ class Twins:
         return tick, before + [self.does(each) for each in asked if each.word == "begin"]
 
     def does(self, asked: Asked) -> tuple[str, int]:
-        done = asked.modelled(self.gate, self.records[asked.member], self.present)
+        record = self.records[asked.member]
+        done = asked.modelled(self.gate, record, self.present)
+        if asked.word == "begin" and done.word in ("STEP", "BASE") and not record.to:
+            told = replace(asked, epoch=0)
+            if asked.to == record.resolved and told == self.begun.get(asked.member):
+                self.seen["late"] += 1
+                return "BACKWARD", 0
+            self.begun[asked.member] = told
         self.gate, self.records[asked.member] = done.gate, done.record
         return done.word, real(done.base)
 
@@ -178,6 +187,8 @@ class Twins:
         if word == "commit" and self.random.random() < 0.1:
             to += self.random.choice([-1, 1])
         count, largest = self.random.randrange(1, 4), max(1, to - self.random.randrange(4))
+        if word == "begin" and member in self.begun and self.random.random() < 0.2:
+            return replace(self.begun[member], epoch=epoch)
         return Asked(word, member, epoch, to, max(1, largest - self.random.randrange(6)), largest, count)
 
     def take_over(self) -> None:
@@ -245,5 +256,5 @@ def test_the_model_and_the_scripts_answer_alike(state: State) -> None:
         twins = Twins(state, seed, untouched=seed % 2 * 30)
         twins.walk()
         seen += twins.seen
-    never = {*map(str, Word), "SETTLE", "STOPPED", "IDLE", "claimed", "tick"} - seen.keys()
+    never = {*map(str, Word), "SETTLE", "STOPPED", "IDLE", "claimed", "tick", "late"} - seen.keys()
     assert not never, f"the walks have not come to {never}"

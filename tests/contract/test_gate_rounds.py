@@ -11,6 +11,8 @@ from cdc_core.coordination import gates as ops
 from cdc_core.coordination.gates import Answer, Gates, Operation, Request, Round, Word
 from cdc_core.coordination.late_writes import LateWrites
 from cdc_core.coordination.leases import ChannelKey
+from cdc_core.coordination.secrets import Secrets
+from cdc_core.coordination.tasks import TaskStore
 from cdc_core.coordination.workers import Workers
 from cdc_core.model.position import Position
 from cdc_core.model.timestamp import GRID_MS, LOGICAL_MASK, Tso
@@ -221,15 +223,57 @@ def test_one_batch_at_a_time(gate: GateHands) -> None:
 
 
 def test_a_checkpoint_never_goes_back(gate: GateHands) -> None:
-    """I5"""
+    """I5: nor does what would end below it begin."""
     key = gate.member()
     gate.raise_(key, at(300))
     assert gate.raise_(key, at(299)) is Word.BACKWARD
-    gate.begin(key, at(200), at(350))
+    assert gate.begin(key, at(200), at(350)).word is Word.BACKWARD
+    assert "inflight" not in gate.state.fields(key)
+    gate.state.put(key, inflight=json.dumps({"to": at(200).text}))
     assert gate.commit(key, at(200)) is Word.BACKWARD
     assert gate.state.fields(key)["resolved"] == at(300).text
     assert gate.holds == {f"s:{key.member}": at(300)}
     assert "inflight" in gate.state.fields(key)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_round_that_comes_late_begins_nothing_again(gate: GateHands, behind: bool) -> None:
+    """The client gave its connection up and made the round anew, and the kernel sent the first one later: nobody would
+    send that batch, and its hold would stop all ticks of the channel."""
+    key = gate.member()
+    if behind:
+        gate.state.client.hset(gate.key, "tick", at(5_000).text)
+    else:
+        gate.raise_(key, at(100))
+    late = begin(key, at(200), at(150), count=2)
+    gate.round(late)
+    gate.commit(key, at(200))
+    before = gate.state.fields(key), gate.holds
+    assert gate.one(late).word is Word.BACKWARD
+    assert (gate.state.fields(key), gate.holds) == before
+    gate.raise_(key, at(300))
+    before = gate.state.fields(key), gate.holds
+    assert gate.one(late).word is Word.BACKWARD
+    assert (gate.state.fields(key), gate.holds) == before
+
+
+def test_rows_that_were_written_late_begin_though_the_checkpoint_is_at_their_end(gate: GateHands) -> None:
+    """Of a source that was killed, between two ticks of one time: a batch of its own, with the end of the last one."""
+    key = gate.member()
+    gate.raise_(key, at(100))
+    gate.begin(key, at(200), at(150))
+    gate.commit(key, at(200))
+    assert gate.begin(key, at(200), at(149)).base == at(150, 1)
+    assert gate.commit(key, at(200)) is Word.STEP
+
+
+def test_what_the_catalog_sends_of_its_own_ends_where_its_checkpoint_is(gate: GateHands) -> None:
+    """Each of its drops is the same range; twice does no harm (pipeline/drops.py)."""
+    key = gate.member(resolved=at(200).text)
+    slip = ops.begin(key, EPOCH, json.dumps({"to": at(200).text, "pchannel": "p"}), at(200), at(200), 1)
+    for base in (at(200, 1), at(250, 1)):
+        assert gate.one(slip).base == base
+        assert gate.round(ops.commit(key, EPOCH, place(at(200)), at(200)), ops.leave(key, EPOCH)).answers
 
 
 def test_a_commit_of_what_never_began_is_nothing(gate: GateHands) -> None:
@@ -308,6 +352,22 @@ def test_forgetting_a_record_takes_its_holds_along(gate: GateHands) -> None:
     assert gate.holds == {f"s:{stays.member}": at(700)}
     assert gate.tick() == at(700)
     assert gate.state.channels.of_task("one")[0].key == stays
+
+
+def test_forgetting_a_task_takes_the_holds_of_all_its_channels_along(gate: GateHands) -> None:
+    """One whose worker was killed at the very end, say: they would stop the channel's ticks for good."""
+    step, behind = gate.member(), gate.member()
+    gate.raise_(step, at(100))
+    gate.state.client.hset(gate.key, "tick", at(100).text)
+    gate.begin(behind, at(50), at(40))
+    gate.state.task("two")
+    stays = gate.state.vchannel(9, "two")
+    gate.state.claimed(stays, "w")
+    gate.raise_(stays, at(700))
+    TaskStore(gate.state.client, gate.state.keys, Secrets(None)).forget("one")
+    assert gate.holds == {f"s:{stays.member}": at(700)}
+    assert gate.state.channels.of_task("one") == []
+    assert gate.state.fields(step) == {}
 
 
 def test_the_smallest_hold_is_the_tick(gate: GateHands) -> None:

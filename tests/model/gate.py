@@ -107,6 +107,8 @@ def begin(
         return Done("BUSY", gate, record)
     if again and not (rules.forget_base and record.base):
         return Done("BASE" if record.base else "STEP", gate, record, record.base)
+    if not record.to and to < record.resolved:
+        return Done("BACKWARD", gate, record)
     if gate.step[member] >= smallest:
         gate = gate._replace(step=_with(gate.step, member, 0))
     if gate.step[member]:

@@ -127,7 +127,7 @@ class VChannel:
         return state._replace(target=target).man(member, worker)
 
     def may_commit(self, target: Target, member: int, worker: Worker) -> bool:
-        """Not while a call may be written yet (`Flight.settles_at`): known in the model, in truth a matter of 10 s."""
+        """Not while a call may be written yet (`Lease.unclear`): known in the model, in truth a matter of 10 s."""
         if self.rules.impatient or (self.rules.heedless_takeover and not worker.unclear):
             return True
         return all(message.member != member for message in target.living)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
 from cdc_core.clock import ManualClock
-from cdc_core.coordination.leases import ChannelKey, Claim, Order
+from cdc_core.coordination.leases import UNCLEAR_SECONDS, ChannelKey, Claim, Order
 from cdc_core.errors import TaskStopped
 from cdc_core.model.address import Address, Row
 from cdc_core.model.position import Position
@@ -62,6 +62,16 @@ class Hands:
         return Flight(member, batch, batch.outgoing(None))
 
     def deliver(self, *flights: Flight, tick: Tso | None = TICK) -> Collection[Flight]:
+        """In as many turns as it takes."""
+        landed: list[Flight] = []
+        left: Sequence[Flight] = flights
+        while True:
+            landed += self.once(*left, tick=tick)
+            left = [each for each in flights if each not in landed and each.may_be_sent and not each.abandoned]
+            if not left:
+                return landed
+
+    def once(self, *flights: Flight, tick: Tso | None = TICK) -> Collection[Flight]:
         return self.delivery.deliver(self.made.vchannels[0].pchannel, flights, tick)
 
     @property
@@ -113,6 +123,20 @@ def test_a_delivery_that_fails_goes_on_over_a_sink_that_takes_the_place_of_its_o
     assert (gone.calls, hands.visible) == (1, [1])
 
 
+def test_an_attempt_that_failed_leaves_the_next_one_to_the_next_turn(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that others at the gate can leave meanwhile; the pauses grow from turn to turn, until a call succeeds."""
+    pauses: list[int] = []
+    monkeypatch.setattr("cdc_core.backoff.delay", lambda attempt, **_more: pauses.append(attempt) or 0.0)
+    hands.target.faults.extend([Fault.UNAVAILABLE] * 2)
+    flight = hands.flight(1)
+    assert [list(hands.once(flight)) for _ in range(3)] == [[], [], [flight]]
+    hands.target.faults.append(Fault.UNAVAILABLE)
+    hands.once(hands.flight(2))
+    assert pauses == [1, 2, 1]
+
+
 def test_much_travels_in_several_calls_and_the_tick_behind_the_last(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +162,7 @@ def test_what_is_refused_for_good_is_told_from_what_travelled_with_it(
 def test_no_standby_stops_the_task(hands: Hands) -> None:
     hands.target.standby = False
     flight = hands.flight(1)
-    assert hands.deliver(flight) == ()
+    assert hands.deliver(flight) == []
     assert isinstance(flight.member.error, TaskStopped)
     assert not flight.abandoned, "its fate is unclear: it stays recorded"
 
@@ -153,7 +177,7 @@ def test_a_lease_that_ends_ends_its_flight_and_no_other(hands: Hands) -> None:
 def test_a_lease_about_to_end_begins_no_call(hands: Hands) -> None:
     flight = hands.flight(1)
     hands.clock.advance(flight.member.lease.left - 0.5)
-    assert hands.deliver(flight, tick=None) == ()
+    assert hands.deliver(flight, tick=None) == []
     assert hands.target.calls == 0
 
 
@@ -161,7 +185,7 @@ def test_who_is_told_to_stop_sends_once_more_but_does_not_wait_for_a_target_that
     flight = hands.flight(1)
     flight.member.lease.tell(Order.PAUSE)
     hands.target.faults.append(Fault.AMBIGUOUS)
-    assert hands.deliver(flight, tick=None) == ()
+    assert hands.deliver(flight, tick=None) == []
     assert hands.target.calls == 1
     again = hands.flight(2)
     again.member.lease.tell(Order.PAUSE)
@@ -189,7 +213,23 @@ def _after(send: Callable[..., None], pause: Callable[[], None]) -> Callable[...
     return send_slowly
 
 
+def test_a_lease_knows_of_an_unclear_call_before_anybody_can_give_it_back(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its vchannel may leave while the delivery still waits for its next attempt."""
+    flight, seen = hands.flight(1), []
+
+    def look(*_args: object, **_more: object) -> float:
+        seen.append(flight.member.lease.unclear)
+        return 0.0
+
+    monkeypatch.setattr("cdc_core.backoff.delay", look)
+    hands.target.faults.extend([Fault.AMBIGUOUS, Fault.UNAVAILABLE])
+    hands.deliver(flight, tick=None)
+    assert seen == [UNCLEAR_SECONDS] * 2, "and what is clear does not shorten it"
+
+
 def test_a_tick_alone_is_left_to_the_ticker_when_the_target_does_not_take_it(hands: Hands) -> None:
     hands.target.faults.append(Fault.UNAVAILABLE)
-    assert hands.deliver() == ()
+    assert hands.deliver() == []
     assert (hands.target.calls, hands.recovered) == (1, 1)

@@ -43,6 +43,13 @@ def test_what_the_owner_before_left_in_flight_is_unclear_for_as_long_as_the_clai
     assert lease(clock).unclear == 0
 
 
+def test_an_unclear_call_never_shortens_what_was_unclear_before(clock: ManualClock) -> None:
+    held = lease(clock)
+    held.call_unclear(5)
+    held.call_unclear(3)
+    assert held.unclear == 5
+
+
 def test_a_renewal_counts_from_its_sending_and_never_shortens(clock: ManualClock) -> None:
     held = lease(clock)
     clock.advance(6)

@@ -3,7 +3,7 @@
 -- The gate's hash: `tick` the last one granted, `top` the highest timestamp of any message that is not in flight any more,
 -- `s:<member>` the hold of a member in step, `b:<member>` the hold of one that is behind and has a batch in flight.
 -- A channel's hash: `position`, `resolved` (the checkpoint), `inflight` (the intent, I4), `last` (the highest
--- timestamp it ever sent), `gate` (the gate where it has a hold).
+-- timestamp it ever sent), `gate` (the gate where it has a hold), `begun` (the last begin: its a and b).
 --
 -- KEYS: 1 gate, 2 source clock, 3 wake (pub/sub), then the channel hashes of the members
 -- ARGV: 1 owner, 2 least advance of a tick in ms ('' grants none), 3 '1' when keep-alive is on, 4 the operations as JSON,
@@ -97,15 +97,26 @@ function operations.abandon(channel, member, reason)
   return 'OK'
 end
 
+-- A round may reach Redis long after its client has given up that connection and made it anew. Rows that a killed source
+-- wrote late may make another batch with the end of the one before; of the catalog's drops all have the same end.
+local function is_over(intent, begun, resolved, last_begun)
+  local range = cjson.decode(intent)
+  if range.pchannel then return false end
+  return range.to < (resolved or '') or (range.to == resolved and begun == last_begun)
+end
+
 function operations.begin(channel, member, intent, range)
-  local known = redis.call('HMGET', channel, 'inflight', 'base')
+  local known = redis.call('HMGET', channel, 'inflight', 'base', 'last', 'resolved', 'begun')
   if known[1] then -- the answer to this very begin may have been lost
     if known[1] ~= intent then return 'BUSY' end
     return known[2] == '' and 'STEP' or 'BASE ' .. known[2]
   end
+  local begun = intent .. ' ' .. range
+  if is_over(intent, begun, known[4], known[5]) then return 'BACKWARD' end -- I5
+  redis.call('HSET', channel, 'begun', begun)
   local smallest, largest = string.sub(range, 1, 22), string.sub(range, 24, 45)
   local count = tonumber(string.sub(range, 47))
-  local last = redis.call('HGET', channel, 'last') or ''
+  local last = known[3] or ''
   if (state['s:' .. member] or '') >= smallest then -- rows below its own mark, of a source that was killed (I1)
     drop('s:' .. member)
   end
