@@ -111,7 +111,7 @@ class Replication:
         """Wait until the target holds what the source does, or each of its rows once, however often the source has it.
 
         A Milvus 2.3.5 on Pulsar loads, and even stores, its rows twice when Pulsar was killed, though its topics hold
-        each once: count(*) there is no measure. One whose Pulsar hung may write its rows twice, so both sides have them.
+        each once: count(*) there is no measure. One whose Pulsar hung may write rows twice, so both sides have them.
         """
         source, target = self.stack.source.uri, self.stack.target.uri
         found: dict[str, Comparison] = {}
