@@ -19,12 +19,15 @@ from pymilvus.exceptions import MilvusException
 
 from cdc_core.coordination.channels import ChannelStore
 from cdc_core.names import Keys
+from cdc_core.source.connect import open_queue
 from deploy.local import Stack
-from deploy.local.compare import DEFAULT, Comparison, NotEqualError, compare, wait_equal
+from deploy.local.compare import DEFAULT, Comparison, NotEqualError, wait_equal
+from deploy.local.side import Side
 from deploy.local.system import System
 from tests.chaos.front import Front
 from tests.chaos.history import broken
 from tests.evidence import evidence, last_lines
+from tests.written import Rows, values_of, written
 
 QUEUES = os.environ.get("CDC_TEST_QUEUES", "kafka").split(",")
 """Of the source, for the tests that name none: `kafka,rocksmq` for a release."""
@@ -107,29 +110,25 @@ class Replication:
             error.add_note(last_lines(self.stack.target.log_path, ("[WARN]", "[ERROR]")))
             raise
 
-    def equal_but_for_the_source(self, names: Iterable[str]) -> list[Comparison]:
-        """Wait until the target holds what the source does, or each of its rows once, however often the source has it.
-
-        A Milvus 2.3.5 on Pulsar loads, and even stores, its rows twice when Pulsar was killed, though its topics hold
-        each once: count(*) there is no measure. One whose Pulsar hung may write rows twice, so both sides have them.
-        """
-        source, target = self.stack.source.uri, self.stack.target.uri
-        found: dict[str, Comparison] = {}
-
-        def same(name: str) -> bool:
-            with suppress(MilvusException):
-                found[name] = each = compare(source, target, name)
-                return each.equal or (each.count_target == each.rows_target and each.same_rows)
-            return False
-
-        for name in names:
-            try:
-                await_that(partial(same, name), f"{name} is equal but for the source's count")
-            except AssertionError as error:
-                error.add_note(f"last seen: {found.get(name, 'neither could be read')}")
-                error.add_note(evidence(self.state, self.task))
-                raise
-        return list(found.values())
+    def equal_to_the_queue(self, names: Iterable[str]) -> None:
+        """Wait until the target holds what the source's queue does, where the source may not (written.py)."""
+        ids = {self.source.describe_collection(name)["collection_id"]: name for name in names}
+        queue = open_queue(self.stack.source.mq_uri)
+        try:
+            found = written(queue, ids)
+        finally:
+            queue.close()
+        with Side(self.stack.target.uri, consistency="Eventually") as target:
+            for number, name in ids.items():
+                rows = found[number].rows()
+                try:
+                    await_that(
+                        partial(_holds, target, name, rows), f"{name} holds {_total(rows)} rows, each as written"
+                    )
+                except AssertionError as error:
+                    error.add_note(f"count(*) there: {target.count(name)}")
+                    error.add_note(evidence(self.state, self.task))
+                    raise
 
     def gone(self, names: Iterable[str], database: str = DEFAULT) -> None:
         """Wait until the target has none of these."""
@@ -198,6 +197,19 @@ class OwnDatabase:
             await_that(lambda: self.name not in target.list_databases(), f"{self.name} is gone on the target")
         for task in self.tasks:
             self.replication.delete(task)
+
+
+def _total(rows: Rows) -> int:
+    return sum(map(len, rows.values()))
+
+
+def _holds(side: Side, name: str, rows: Rows) -> bool:
+    with suppress(MilvusException):
+        if side.count(name) != _total(rows):
+            return False
+        there = dict(row for division in side.divisions(name) for row in side.rows(name, division))
+        return there.keys() == rows.keys() and all(values_of(row) in rows[key] for key, row in there.items())
+    return False
 
 
 def _shown(uri: str, database: str) -> dict[str, str]:

@@ -122,7 +122,7 @@ def test_a_server_is_killed_and_comes_back(
     time.sleep(rng.uniform(5, 10))
     work.stop()
     if which == "pulsar":
-        replication.equal_but_for_the_source(work.names)
+        replication.equal_to_the_queue(work.names)
         replication.running()
     else:
         all_is_well(replication, work)

@@ -55,7 +55,7 @@ def test_the_broker_is_away_for_a_minute(
         time.sleep(rng.uniform(5, 10))
         work.stop()
         if stack.pulsar:
-            replication.equal_but_for_the_source(work.names)
+            replication.equal_to_the_queue(work.names)
             replication.running()
         else:
             all_is_well(replication, work)

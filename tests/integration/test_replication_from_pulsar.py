@@ -53,6 +53,6 @@ def test_a_kill_of_pulsar_under_load_loses_and_doubles_nothing(replication: Repl
     pulsar.start().wait_ready()
     time.sleep(2)
     work.stop()
-    replication.equal_but_for_the_source(work.names)
+    replication.equal_to_the_queue(work.names)
     replication.running()
     assert [process.pid for process in replication.system.processes] == pids
